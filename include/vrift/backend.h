@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * How to write a file system: the table of functions that a backend fills in.
+ *
+ * A backend holds bytes and names. It does not walk paths, follow symlinks, know `.` and `..`, check permissions,
+ * apply an umask, or know about mounts: the core has done all that when it calls a slot. A slot gets `self`, the
+ * backend's own object, and nodes.
+ *
+ * A *node* is the backend's word for an inode. Its key names it for good: two nodes with equal keys (bytes,
+ * length and
+ * generation) are one inode, and a key is not used again for another. Its handle is whatever pointer the backend
+ * wants to see again. Every node that a slot hands out is given back by exactly one call of `forget` with the same
+ * handle, also when the core knew the key already. An inode whose last name is gone stays usable until its
+ * nodes are
+ * forgotten and its files released.
+ *
+ * Locks: the core calls `create`, `link`, `unlink` and `rename` with the directories involved locked against each
+ * other, `setattr` and `pwrite` of one inode one at a time, and everything else from any number of threads at
+ * once. No
+ * slot is called under a lock that another slot's caller might need, so a slot may block, and may call the public
+ * interface on *another* superblock of lower depth.
+ *
+ * Results are 0 (or a count) or -VRIFT_E...; outputs are filled only on success. A slot that may be NULL says so.
+ */
+#ifndef VRIFT_BACKEND_H
+#define VRIFT_BACKEND_H
+
+#include <vrift/types.h>
+
+#define VRIFT_KEY_MAX 32
+
+/* The identity of an inode within its superblock. Unused bytes are zero. */
+struct vrift_key {
+    uint8_t bytes[VRIFT_KEY_MAX];
+    uint32_t length;     /* of bytes that count, 1 to 32 */
+    uint32_t generation; /* tells apart two inodes that bear the same bytes one after the other */
+};
+
+struct vrift_node {
+    struct vrift_key key;
+    void *handle;
+};
+
+/* A name as the core hands it down: 1 to 255 bytes, no '/', no NUL within, never "." or "..". */
+struct vrift_name {
+    const char *bytes; /* `length` bytes followed by a NUL */
+    uint32_t length;
+    uint32_t hash; /* the core's hash of the bytes; backends may ignore it */
+};
+
+/* What a look-up answers. attr.mask must hold TYPE, and should hold BASIC when that costs nothing more. */
+struct vrift_entry {
+    struct vrift_node node;
+    struct vrift_stat attr;
+};
+
+/* What `create` is to make. */
+struct vrift_create {
+    uint32_t size;      /* sizeof(struct vrift_create) */
+    uint32_t mode;      /* type and permission bits, umask applied */
+    uint32_t uid;       /* owner of the new inode */
+    uint32_t gid;       /* group of the new inode, setgid inheritance applied */
+    uint64_t rdev;      /* of a device */
+    const char *target; /* of a symlink, NUL-terminated */
+    uint64_t flags;     /* VRIFT_CREATE_... */
+};
+#define VRIFT_CREATE_TMPFILE    1ULL /* no name: name is NULL, nlink starts at 0 */
+#define VRIFT_CREATE_UNLINKABLE 2ULL /* with TMPFILE: may never be linked (O_EXCL) */
+
+/* Which attributes `setattr` is to change. */
+struct vrift_setattr {
+    uint32_t size; /* sizeof(struct vrift_setattr) */
+    uint32_t mode; /* permission bits */
+    uint64_t mask; /* VRIFT_SET_... */
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t length; /* bytes */
+    struct vrift_timespec atime, mtime;
+};
+#define VRIFT_SET_MODE      0x01ULL
+#define VRIFT_SET_UID       0x02ULL
+#define VRIFT_SET_GID       0x04ULL
+#define VRIFT_SET_SIZE      0x08ULL
+#define VRIFT_SET_ATIME     0x10ULL
+#define VRIFT_SET_MTIME     0x20ULL
+#define VRIFT_SET_ATIME_NOW 0x40ULL /* with SET_ATIME: the backend's clock, not the field */
+#define VRIFT_SET_MTIME_NOW 0x80ULL /* with SET_MTIME: likewise */
+
+/* One entry that `readdir` reports. */
+struct vrift_dir_entry {
+    const char *name; /* borrowed for the call of emit */
+    uint32_t name_length;
+    uint32_t type;   /* VRIFT_DT_... */
+    uint64_t ino;    /* inode number, 0 if unknown */
+    uint64_t cookie; /* a later readdir(cookie) goes on after this entry; 1 to 2^62 */
+};
+
+/* The core's receiver of entries. A result other than 0 means: stop, this entry was not taken. */
+typedef int32_t(VRIFT_CALLBACK *vrift_emit_fn)(const struct vrift_dir_entry *entry, void *payload);
+
+/* -- Capabilities. Append-only. ----------------------------------------------------------------------------------- */
+
+#define VRIFT_CAPABILITY_ATOMIC_RENAME    1
+#define VRIFT_CAPABILITY_RENAME_EXCHANGE  2
+#define VRIFT_CAPABILITY_RENAME_NOREPLACE 3
+#define VRIFT_CAPABILITY_RENAME_WHITEOUT  4
+#define VRIFT_CAPABILITY_DIRECTORY_RENAME 5 /* of any directory; an overlay says -VRIFT_EXDEV for lower ones */
+#define VRIFT_CAPABILITY_HARD_LINKS       6
+#define VRIFT_CAPABILITY_SYMLINKS         7
+#define VRIFT_CAPABILITY_SPECIAL_FILES    8 /* fifos, sockets, devices */
+#define VRIFT_CAPABILITY_UNIX_PERMISSIONS 9
+#define VRIFT_CAPABILITY_OWNERSHIP        10
+#define VRIFT_CAPABILITY_USER_XATTRS      11
+#define VRIFT_CAPABILITY_TRUSTED_XATTRS   12
+#define VRIFT_CAPABILITY_ACLS             13
+#define VRIFT_CAPABILITY_LOCKS            14
+#define VRIFT_CAPABILITY_CREATE           15
+#define VRIFT_CAPABILITY_RANDOM_WRITE     16
+#define VRIFT_CAPABILITY_APPEND           17
+#define VRIFT_CAPABILITY_TRUNCATE         18
+#define VRIFT_CAPABILITY_SPARSE_FILES     19
+#define VRIFT_CAPABILITY_CLONE            20
+#define VRIFT_CAPABILITY_MMAP             21
+#define VRIFT_CAPABILITY_STABLE_INODES    22 /* an inode number survives forgetting */
+#define VRIFT_CAPABILITY_CASE_SENSITIVE   23
+#define VRIFT_CAPABILITY_SET_TIMES        24
+#define VRIFT_CAPABILITY_TMPFILE          25
+#define VRIFT_CAPABILITY_DIGEST           26 /* stat answers the content's digest without reading it */
+#define VRIFT_CAPABILITY_UNLINKED_OPEN    27 /* an open file survives its last name */
+#define VRIFT_CAPABILITY_COUNT            28
+
+/* Levels of support. */
+#define VRIFT_SUPPORT_NONE     0
+#define VRIFT_SUPPORT_EMULATED 1 /* by libvrift, at a cost */
+#define VRIFT_SUPPORT_NATIVE   2
+
+/* Where the knowledge comes from. */
+#define VRIFT_SOURCE_DECLARED    0
+#define VRIFT_SOURCE_CONFIGURED  1
+#define VRIFT_SOURCE_PROBED      2
+#define VRIFT_SOURCE_RACE_PROBED 3
+
+struct vrift_capability {
+    uint32_t service;   /* what the service below can do: VRIFT_SUPPORT_... */
+    uint32_t effective; /* what a caller gets: VRIFT_SUPPORT_... */
+    uint32_t source;    /* VRIFT_SOURCE_... */
+    int32_t error;      /* what a caller gets where effective is NONE: -VRIFT_E... */
+};
+
+/* -- Consistency. It alone decides what is cached. ---------------------------------------------------------------- */
+
+#define VRIFT_ASPECT_NAMES      0
+#define VRIFT_ASPECT_ATTRIBUTES 1
+#define VRIFT_ASPECT_DATA       2
+#define VRIFT_ASPECT_LISTINGS   3
+#define VRIFT_ASPECT_COUNT      4
+
+#define VRIFT_CONSISTENCY_IMMUTABLE              1 /* never changes */
+#define VRIFT_CONSISTENCY_EXCLUSIVE              2 /* changes only through this superblock */
+#define VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH 3 /* likewise, and others may look at what lies below */
+#define VRIFT_CONSISTENCY_SHARED_NOTIFY          4 /* others change it and the backend hears of it */
+#define VRIFT_CONSISTENCY_SHARED_REVALIDATE      5 /* others change it; an answer older than max_age_ns is asked anew */
+#define VRIFT_CONSISTENCY_EVENTUAL               6 /* nobody knows how old an answer is */
+
+struct vrift_consistency {
+    uint32_t model; /* VRIFT_CONSISTENCY_... */
+    uint32_t reserved;
+    uint64_t max_age_ns; /* how stale an answer may be, ns; 0: none may */
+};
+
+/* -- The table ---------------------------------------------------------------------------------------------------- */
+
+struct vrift_backend_ops {
+    uint32_t size; /* sizeof(struct vrift_backend_ops) */
+    uint32_t reserved;
+    const char *name; /* of the kind: "mem"; shown to people */
+
+    /* Expected to answer the root directory. Called once, by vrift_sb_new(). Never NULL. */
+    int32_t(VRIFT_CALLBACK *root)(void *self, struct vrift_entry *out);
+
+    /* Expected to free self. Called once, when no node is held and no file open. NULL: nothing to free. */
+    void(VRIFT_CALLBACK *destroy)(void *self);
+
+    /*
+     * Expected to answer what it can do. NULL, or -VRIFT_EINVAL for a capability it does not know: NONE with
+     * -VRIFT_EOPNOTSUPP. An answer that promises too much makes programs lose data.
+     */
+    int32_t(VRIFT_CALLBACK *capability)(void *self, uint32_t capability, struct vrift_capability *out);
+
+    /*
+     * Expected to answer how stale its answers may be. Asked once for each aspect, by vrift_sb_new(). NULL:
+     * EXCLUSIVE throughout. A claim stronger than the truth makes callers see what is long gone.
+     */
+    int32_t(VRIFT_CALLBACK *consistency)(void *self, uint32_t aspect, struct vrift_consistency *out);
+
+    /*
+     * How many superblocks lie on top of each other below this one: 0 for a backend that keeps its own bytes, one
+     * more than the deepest layer for one that calls the public interface. Orders locks. NULL: 0.
+     */
+    uint32_t(VRIFT_CALLBACK *depth)(void *self);
+
+    /* Expected to describe the whole. NULL: the core answers with the name length and zeroes. */
+    int32_t(VRIFT_CALLBACK *statfs)(void *self, struct vrift_statfs *out);
+
+    /* Expected to bring everything to stable storage. NULL: nothing to do. */
+    int32_t(VRIFT_CALLBACK *sync)(void *self);
+
+    /*
+     * Expected to resolve names[0] in dir, names[1] in what that is, and so on, filling entries[i] and counting
+     * them in *done. Expected to return 0 when all are found, or when the last entry filled is not a directory;
+     * -VRIFT_ENOENT when names[*done] does not exist; another error when it could not be looked up. *done is valid
+     * in all cases, and every entry counted is held by the core. Resolving fewer names than asked without a reason
+     * is allowed as long as it is at least one. Never NULL.
+     */
+    int32_t(VRIFT_CALLBACK *walk)(void *self, const struct vrift_node *dir, const struct vrift_name *names,
+                                  uint32_t count, struct vrift_entry *entries, uint32_t *done);
+
+    /* Gives back one node that a slot handed out. May be called from any thread, with no lock held. NULL: ignored. */
+    void(VRIFT_CALLBACK *forget)(void *self, const struct vrift_node *node);
+
+    /* Expected to answer at least the attributes in mask that it knows. Never NULL. */
+    int32_t(VRIFT_CALLBACK *getattr)(void *self, const struct vrift_node *node, uint64_t mask, struct vrift_stat *out);
+
+    /*
+     * Expected to change the attributes in set->mask, all or none, to update ctime, and to answer the attributes
+     * after the change. `file` is the handle of an open file or NULL. NULL slot: -VRIFT_EROFS.
+     */
+    int32_t(VRIFT_CALLBACK *setattr)(void *self, const struct vrift_node *node, void *file,
+                                     const struct vrift_setattr *set, struct vrift_stat *out);
+
+    /* Expected to write the text of a symlink, without a NUL, and return its length. NULL: -VRIFT_EINVAL. */
+    int64_t(VRIFT_CALLBACK *readlink)(void *self, const struct vrift_node *node, char *buf, size_t len);
+
+    /*
+     * Expected to emit the entries of dir after cookie (0: from the start) in an order in which an entry that stays
+     * is emitted exactly once over a whole scan, whatever else comes and goes; neither `.` nor `..`. Expected to
+     * return 0 when emit stopped it or when there are no more, setting *end to 1 in the latter case. Called
+     * without locks; emit takes none that a slot needs. Never NULL.
+     */
+    int32_t(VRIFT_CALLBACK *readdir)(void *self, const struct vrift_node *dir, uint64_t cookie, vrift_emit_fn emit,
+                                     void *payload, uint32_t *end);
+
+    /*
+     * Expected to make what `how` says under a name that does not exist (-VRIFT_EEXIST if it does), to stamp it and
+     * the directory with its clock, and to answer the new inode. NULL: -VRIFT_EROFS.
+     */
+    int32_t(VRIFT_CALLBACK *create)(void *self, const struct vrift_node *dir, const struct vrift_name *name,
+                                    const struct vrift_create *how, struct vrift_entry *out);
+
+    /* Expected to give node one more name and answer its attributes. NULL: -VRIFT_EPERM, as Linux. */
+    int32_t(VRIFT_CALLBACK *link)(void *self, const struct vrift_node *node, const struct vrift_node *dir,
+                                  const struct vrift_name *name, struct vrift_stat *out);
+
+    /*
+     * Expected to remove a name that the core last saw to mean `node`; a directory if flags has
+     * VRIFT_AT_REMOVEDIR, and then -VRIFT_ENOTEMPTY unless it is empty. NULL: -VRIFT_EROFS.
+     */
+    int32_t(VRIFT_CALLBACK *unlink)(void *self, const struct vrift_node *dir, const struct vrift_name *name,
+                                    const struct vrift_node *node, uint64_t flags);
+
+    /*
+     * Expected to move old_name to new_name, atomically where it claims ATOMIC_RENAME. `victim` is what new_name
+     * meant, or NULL; the core has checked types, loops and permissions, not that a victim directory is empty.
+     * flags: VRIFT_RENAME_...; one that it lacks: -VRIFT_EINVAL. NULL: -VRIFT_EROFS.
+     */
+    int32_t(VRIFT_CALLBACK *rename)(void *self, const struct vrift_node *old_dir, const struct vrift_name *old_name,
+                                    const struct vrift_node *node, const struct vrift_node *new_dir,
+                                    const struct vrift_name *new_name, const struct vrift_node *victim, uint64_t flags);
+
+    /*
+     * Expected to make a regular file ready for I/O. flags: the access mode, VRIFT_O_APPEND, VRIFT_O_TRUNC (the core
+     * has checked that truncating is allowed) and VRIFT_O_SYNC. A backend that could not write it back later must
+     * refuse here. *file comes back in every call on the open file. NULL: always works, file is NULL.
+     */
+    int32_t(VRIFT_CALLBACK *open)(void *self, const struct vrift_node *node, uint64_t flags, void **file);
+
+    /* Called once for each successful open, when the description dies. Its error reaches vrift_close(). May be NULL. */
+    int32_t(VRIFT_CALLBACK *release)(void *self, const struct vrift_node *node, void *file);
+
+    /* Expected to read, and to return fewer bytes than asked only at the end. NULL: -VRIFT_EINVAL. */
+    int64_t(VRIFT_CALLBACK *pread)(void *self, const struct vrift_node *node, void *file, void *buf, size_t len,
+                                   uint64_t offset);
+
+    /*
+     * Expected to write at offset, or at the end if flags has VRIFT_O_APPEND, in one step against other writers;
+     * to zero what lies between the old end and offset; and to tell in *end where the write ended. Stale bytes
+     * after a short truncate and a later write reach programs as corruption. NULL: -VRIFT_EROFS.
+     */
+    int64_t(VRIFT_CALLBACK *pwrite)(void *self, const struct vrift_node *node, void *file, const void *buf, size_t len,
+                                    uint64_t offset, uint64_t flags, uint64_t *end);
+
+    /* Expected to bring a file or directory to stable storage. NULL: nothing to do. */
+    int32_t(VRIFT_CALLBACK *fsync)(void *self, const struct vrift_node *node, void *file);
+
+    /* Expected to answer where data or a hole starts at or after offset. NULL: all of the file is data. */
+    int64_t(VRIFT_CALLBACK *seek)(void *self, const struct vrift_node *node, void *file, uint64_t offset,
+                                  int32_t whence);
+
+    /* Extended attributes, with the errors of getxattr(2); names come with their namespace. NULL: -VRIFT_EOPNOTSUPP. */
+    int64_t(VRIFT_CALLBACK *getxattr)(void *self, const struct vrift_node *node, const char *name, void *buf,
+                                      size_t len);
+    int32_t(VRIFT_CALLBACK *setxattr)(void *self, const struct vrift_node *node, const char *name, const void *value,
+                                      size_t len, uint64_t flags);
+    int64_t(VRIFT_CALLBACK *listxattr)(void *self, const struct vrift_node *node, char *buf, size_t len);
+    int32_t(VRIFT_CALLBACK *removexattr)(void *self, const struct vrift_node *node, const char *name);
+
+    /*
+     * Expected to answer 0 and fresh attributes if `node` is still what `name` in `dir` means, -VRIFT_ESTALE if
+     * not. Called under SHARED_REVALIDATE once an answer is older than max_age_ns. NULL: the core looks up anew.
+     */
+    int32_t(VRIFT_CALLBACK *revalidate)(void *self, const struct vrift_node *dir, const struct vrift_name *name,
+                                        const struct vrift_node *node, struct vrift_stat *out);
+};
+
+VRIFT_BEGIN_DECLS
+
+/**
+ * The name of a capability, such as "hard-links".
+ *
+ * @param capability VRIFT_CAPABILITY_...
+ * @return a constant string, or NULL for a number that this library does not know.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API const char *vrift_capability_name(uint32_t capability);
+
+/**
+ * The name of a consistency model, such as "immutable".
+ *
+ * @param model VRIFT_CONSISTENCY_...
+ * @return a constant string, or NULL for a number that this library does not know.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API const char *vrift_consistency_name(uint32_t model);
+
+VRIFT_END_DECLS
+
+#endif

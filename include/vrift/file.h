@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The calls that take a descriptor. A descriptor is a number in a task's table; behind it stands an open file
+ * description (vrift_file) with the position and the flags, which dup'ed descriptors and forked tasks share.
+ */
+#ifndef VRIFT_FILE_H
+#define VRIFT_FILE_H
+
+#include <vrift/types.h>
+
+VRIFT_BEGIN_DECLS
+
+/**
+ * Closes a descriptor. The description goes with its last descriptor and reference.
+ *
+ * @return 0; -VRIFT_EBADF; what the backend answered to its flush. The descriptor is gone in any case.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_close(vrift_task *task, int32_t fd);
+
+/**
+ * Gives an open description a second descriptor, the lowest free one, as dup(2).
+ *
+ * @return the new descriptor; -VRIFT_EBADF; -VRIFT_EMFILE.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_dup(vrift_task *task, int32_t fd);
+
+/**
+ * Gives an open description the descriptor named, closing what was there, as dup3(2).
+ *
+ * @param flags 0 or VRIFT_O_CLOEXEC
+ * @return new_fd; -VRIFT_EBADF; -VRIFT_EINVAL if the two are the same.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_dup3(vrift_task *task, int32_t old_fd, int32_t new_fd, uint64_t flags);
+
+/**
+ * Reads at the position and moves it, as read(2).
+ *
+ * @param[out] buf at least len bytes
+ * @return bytes read, 0 at the end; -VRIFT_EBADF; -VRIFT_EISDIR; what the backend answers.
+ * Thread safety: any thread; the description's position is locked for the call.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_read(vrift_task *task, int32_t fd, void *buf, size_t len);
+
+/**
+ * Writes at the position and moves it, as write(2).
+ *
+ * @param buf at least len bytes
+ * @return bytes written, possibly fewer than len; -VRIFT_EBADF; -VRIFT_ENOSPC, -VRIFT_EFBIG; what the backend
+ * answers.
+ * Thread safety: any thread; the description's position is locked for the call.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_write(vrift_task *task, int32_t fd, const void *buf, size_t len);
+
+/**
+ * Reads at an offset, as pread(2).
+ *
+ * @param[out] buf at least len bytes
+ * @param offset bytes from the start
+ * @return as vrift_read().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_pread(vrift_task *task, int32_t fd, void *buf, size_t len, uint64_t offset);
+
+/**
+ * Writes at an offset, as pwrite(2); with VRIFT_O_APPEND at the end all the same, as Linux does.
+ *
+ * @param offset bytes from the start
+ * @return as vrift_write().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_pwrite(vrift_task *task, int32_t fd, const void *buf, size_t len, uint64_t offset);
+
+/**
+ * Reads into several buffers, as readv(2).
+ *
+ * @param iov,count at most 1024 buffers
+ * @return bytes read in all; -VRIFT_EINVAL for too many; as vrift_read().
+ * Thread safety: any thread; the description's position is locked for the call.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_readv(vrift_task *task, int32_t fd, const struct vrift_iovec *iov, uint32_t count);
+
+/**
+ * Writes from several buffers, as writev(2): no other write through the description comes between them.
+ *
+ * @param iov,count at most 1024 buffers
+ * @return bytes written in all; -VRIFT_EINVAL for too many; as vrift_write().
+ * Thread safety: any thread; the description's position is locked for the call.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_writev(vrift_task *task, int32_t fd, const struct vrift_iovec *iov, uint32_t count);
+
+/**
+ * Moves the position, as lseek(2). In a directory, to a cookie of vrift_getdents().
+ *
+ * @param whence VRIFT_SEEK_...
+ * @return the new position; -VRIFT_EINVAL; -VRIFT_ENXIO past the data; -VRIFT_EBADF.
+ * Thread safety: any thread; the description's position is locked for the call.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_lseek(vrift_task *task, int32_t fd, int64_t offset, int32_t whence);
+
+/**
+ * Sets the size of an open file, as ftruncate(2).
+ *
+ * @param length bytes
+ * @return 0; -VRIFT_EINVAL if it is not open for writing or not a regular file; -VRIFT_EBADF for O_PATH.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length);
+
+/**
+ * Brings what was written to stable storage, as fsync(2).
+ *
+ * @return 0; -VRIFT_EBADF; -VRIFT_EIO; what the backend answers.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fsync(vrift_task *task, int32_t fd);
+
+/**
+ * Reads the attributes of what is open, as fstat(2).
+ *
+ * @param[out] out the attributes
+ * @return 0; -VRIFT_EBADF.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fstat(vrift_task *task, int32_t fd, struct vrift_stat *out);
+
+/**
+ * Reads entries of an open directory, as getdents64(2). `.` and `..` come first.
+ *
+ * An entry removed or added during the scan is returned once or not at all; none is returned twice.
+ *
+ * @param[out] buf records of struct vrift_dirent, aligned to 8 bytes
+ * @param len bytes in buf
+ * @param flags 0
+ * @return bytes filled, 0 at the end; -VRIFT_EINVAL if not one entry fits; -VRIFT_ENOTDIR; -VRIFT_EBADF.
+ * Thread safety: any thread; the description's position is locked for the call.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_getdents(vrift_task *task, int32_t fd, void *buf, size_t len, uint64_t flags);
+
+/**
+ * The name of a directory record.
+ *
+ * @param entry a record filled by vrift_getdents()
+ * @return the name, inside the record.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API const char *vrift_dirent_name(const struct vrift_dirent *entry);
+
+/**
+ * Takes a reference to the description behind a descriptor.
+ *
+ * @param[out] out the description, to be dropped with vrift_file_unref()
+ * @return 0; -VRIFT_EBADF.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_task_file(vrift_task *task, int32_t fd, vrift_file **out);
+
+/**
+ * Puts a description into a task's table at the lowest free descriptor.
+ *
+ * @param file the table takes a reference of its own
+ * @return the descriptor; -VRIFT_EMFILE.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_task_install(vrift_task *task, vrift_file *file);
+
+/**
+ * Takes a reference.
+ *
+ * @param file may be NULL
+ * @return file.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API vrift_file *vrift_file_ref(vrift_file *file);
+
+/**
+ * Drops a reference.
+ *
+ * @param file may be NULL
+ * @return nothing.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API void vrift_file_unref(vrift_file *file);
+
+/**
+ * Reads at an offset of a description.
+ *
+ * @param[out] buf at least len bytes
+ * @return as vrift_pread().
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_file_pread(vrift_file *file, void *buf, size_t len, uint64_t offset);
+
+/**
+ * Writes at an offset of a description.
+ *
+ * @param offset bytes from the start
+ * @return as vrift_pwrite().
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_file_pwrite(vrift_file *file, const void *buf, size_t len, uint64_t offset);
+
+/**
+ * Reads the attributes of what a description has open.
+ *
+ * @param[out] out the attributes
+ * @return 0; -VRIFT_EINVAL.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_file_stat(vrift_file *file, struct vrift_stat *out);
+
+VRIFT_END_DECLS
+
+#endif

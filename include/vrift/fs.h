@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The calls that take a path: openat(2) and its family, with the kernel's names, shapes and errors. Each walks
+ * from the
+ * task's root, its current directory or an open directory, checks permissions with the task's credentials by
+ * the mode
+ * bits, and crosses mounts. The errors of a walk are -VRIFT_ENOENT, -VRIFT_ENOTDIR, -VRIFT_EACCES, -VRIFT_ELOOP
+ * (more
+ * than 40 symlinks), -VRIFT_ENAMETOOLONG, -VRIFT_EBADF (a bad dirfd), -VRIFT_ENOMEM and what the backend answers.
+ *
+ * VRIFT_XATTR_CREATE and VRIFT_XATTR_REPLACE share a flags word with VRIFT_AT_...; they do not overlap.
+ */
+#ifndef VRIFT_FS_H
+#define VRIFT_FS_H
+
+#include <vrift/types.h>
+
+struct vrift_open_how {
+    uint32_t size;    /* sizeof(struct vrift_open_how) */
+    uint32_t mode;    /* permission bits; 0 unless VRIFT_O_CREAT or VRIFT_O_TMPFILE */
+    uint64_t flags;   /* VRIFT_O_... */
+    uint64_t resolve; /* VRIFT_RESOLVE_... */
+};
+
+VRIFT_BEGIN_DECLS
+
+/**
+ * Opens a file, as openat(2), and gives it the lowest free descriptor.
+ *
+ * @param dirfd where a relative path starts: an open directory or VRIFT_AT_FDCWD
+ * @param path the name
+ * @param flags VRIFT_O_...; unknown bits are ignored, as openat(2) does
+ * @param mode permission bits of a new file, before the umask; ignored unless one is made
+ * @return a descriptor; -VRIFT_EMFILE, -VRIFT_ENFILE; what open(2) documents; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_openat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, uint32_t mode);
+
+/**
+ * Opens a file with control over the walk, as openat2(2).
+ *
+ * @param dirfd,path as vrift_openat()
+ * @param how flags, mode and resolution; unknown bits are refused
+ * @return a descriptor; -VRIFT_EXDEV where the walk would leave what RESOLVE_BENEATH or RESOLVE_NO_XDEV allow;
+ * -VRIFT_ELOOP for a symlink under RESOLVE_NO_SYMLINKS; -VRIFT_EAGAIN under RESOLVE_CACHED when the cache cannot
+ * answer; else as vrift_openat().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_openat2(vrift_task *task, int32_t dirfd, const char *path, const struct vrift_open_how *how);
+
+/**
+ * Reads attributes, as statx(2) and fstatat(2).
+ *
+ * @param dirfd,path as vrift_openat()
+ * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @param[out] out the attributes; out->mask says which are valid
+ * @return 0, or the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags,
+                               struct vrift_stat *out);
+
+/**
+ * Makes a directory, as mkdirat(2).
+ *
+ * @param mode permission bits before the umask
+ * @return 0; -VRIFT_EEXIST; -VRIFT_EACCES; -VRIFT_EROFS; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_mkdirat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode);
+
+/**
+ * Removes a name, as unlinkat(2).
+ *
+ * @param flags VRIFT_AT_REMOVEDIR to remove a directory
+ * @return 0; -VRIFT_EISDIR, -VRIFT_ENOTDIR, -VRIFT_ENOTEMPTY, -VRIFT_EBUSY (a mount point), -VRIFT_EPERM (sticky),
+ * -VRIFT_EACCES, -VRIFT_EROFS; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_unlinkat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags);
+
+/**
+ * Renames, as renameat2(2).
+ *
+ * @param flags VRIFT_RENAME_...
+ * @return 0; -VRIFT_EXDEV across mounts; -VRIFT_EINVAL into itself or for flags the backend lacks; the errors of
+ * rename(2); the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_renameat2(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
+                                  const char *new_path, uint64_t flags);
+
+/**
+ * Makes a hard link, as linkat(2).
+ *
+ * @param flags VRIFT_AT_SYMLINK_FOLLOW; VRIFT_AT_EMPTY_PATH to link what old_dirfd has open
+ * @return 0; -VRIFT_EPERM for a directory; -VRIFT_EEXIST; -VRIFT_EXDEV; -VRIFT_EMLINK; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_linkat(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
+                               const char *new_path, uint64_t flags);
+
+/**
+ * Makes a symbolic link, as symlinkat(2).
+ *
+ * @param target its text, 1 to 4095 bytes
+ * @return 0; -VRIFT_EEXIST; -VRIFT_ENOENT for an empty target; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_symlinkat(vrift_task *task, const char *target, int32_t dirfd, const char *path);
+
+/**
+ * Reads a symbolic link, as readlinkat(2).
+ *
+ * @param[out] buf the text, without a NUL, cut off at len as the kernel does
+ * @return bytes written; -VRIFT_EINVAL if it is not a symlink; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_readlinkat(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len);
+
+/**
+ * Makes a file, fifo, socket or device node, as mknodat(2).
+ *
+ * @param mode type and permission bits
+ * @param rdev VRIFT_MKDEV() of a device
+ * @return 0; -VRIFT_EPERM for a device without VRIFT_CAP_MKNOD; -VRIFT_EEXIST; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_mknodat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t rdev);
+
+/**
+ * Changes permission bits, as fchmodat2(2).
+ *
+ * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @return 0; -VRIFT_EPERM if the task does not own it; -VRIFT_EOPNOTSUPP for a symlink; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fchmodat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t flags);
+
+/**
+ * Changes owner and group, as fchownat(2).
+ *
+ * @param uid,gid 0xffffffff leaves one as it is
+ * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @return 0; -VRIFT_EPERM; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fchownat(vrift_task *task, int32_t dirfd, const char *path, uint32_t uid, uint32_t gid,
+                                 uint64_t flags);
+
+/**
+ * Sets access and modification time, as utimensat(2).
+ *
+ * @param times access and modification; VRIFT_UTIME_NOW, VRIFT_UTIME_OMIT; NULL for now
+ * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @return 0; -VRIFT_EPERM, -VRIFT_EACCES; -VRIFT_EINVAL for nanoseconds out of range; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_utimensat(vrift_task *task, int32_t dirfd, const char *path,
+                                  const struct vrift_timespec times[2], uint64_t flags);
+
+/**
+ * Sets the size of a file by name, as truncate(2).
+ *
+ * @param length bytes
+ * @return 0; -VRIFT_EISDIR; -VRIFT_EACCES; -VRIFT_EFBIG; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_truncate(vrift_task *task, const char *path, uint64_t length);
+
+/**
+ * Checks what the task's credentials may do, as faccessat(2) with AT_EACCESS.
+ *
+ * @param mode 4 read, 2 write, 1 execute, added up; 0 existence
+ * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @return 0; -VRIFT_EACCES; -VRIFT_EROFS; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_faccessat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t flags);
+
+/**
+ * Describes the file system a path lies on, as statfs(2).
+ *
+ * An empty path with an open dirfd asks as fstatfs(2).
+ *
+ * @param[out] out the description
+ * @return 0; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_statfs(vrift_task *task, int32_t dirfd, const char *path, struct vrift_statfs *out);
+
+/**
+ * Resolves a path to one without symlinks, `.` and `..`, as realpath(3), from the task's root.
+ *
+ * @param[out] buf the path with its NUL
+ * @return bytes written with the NUL; -VRIFT_ERANGE; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_realpath(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len);
+
+/**
+ * Reads an extended attribute, as lgetxattr(2) or getxattr(2).
+ *
+ * @param[out] buf the value; NULL with len 0 asks for its length
+ * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @return bytes; -VRIFT_ENODATA; -VRIFT_ERANGE if buf is too short; -VRIFT_EOPNOTSUPP; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_getxattrat(vrift_task *task, int32_t dirfd, const char *path, const char *name, void *buf,
+                                   size_t len, uint64_t flags);
+
+/**
+ * Sets an extended attribute, as setxattr(2).
+ *
+ * @param value at most 65536 bytes
+ * @param flags as vrift_getxattrat(), and VRIFT_XATTR_CREATE, VRIFT_XATTR_REPLACE
+ * @return 0; -VRIFT_EEXIST, -VRIFT_ENODATA; -VRIFT_E2BIG, -VRIFT_ERANGE; -VRIFT_EPERM; -VRIFT_EOPNOTSUPP; the
+ * errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_setxattrat(vrift_task *task, int32_t dirfd, const char *path, const char *name,
+                                   const void *value, size_t len, uint64_t flags);
+
+/**
+ * Lists the names of extended attributes, as listxattr(2).
+ *
+ * @param[out] buf the names, each with its NUL; NULL with len 0 asks for the length
+ * @param flags as vrift_getxattrat()
+ * @return bytes; -VRIFT_ERANGE if buf is too short; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_listxattrat(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len,
+                                    uint64_t flags);
+
+/**
+ * Removes an extended attribute, as removexattr(2).
+ *
+ * @param flags as vrift_getxattrat()
+ * @return 0; -VRIFT_ENODATA; -VRIFT_EPERM; -VRIFT_EOPNOTSUPP; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_removexattrat(vrift_task *task, int32_t dirfd, const char *path, const char *name,
+                                      uint64_t flags);
+
+VRIFT_END_DECLS
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The seam to the operating system for what is not a file: threads, locks, time, randomness, mappings. */
+#ifndef VR_OS_H
+#define VR_OS_H
+
+#include <vrift/types.h>
+
+#include <pthread.h>
+
+typedef pthread_mutex_t vr_os_mutex;
+typedef pthread_rwlock_t vr_os_rwlock;
+typedef pthread_cond_t vr_os_cond;
+typedef pthread_t vr_os_thread;
+
+#define VR_OS_MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
+
+/* 0 or -VRIFT_ENOMEM; the others cannot fail on a lock that was initialised. */
+int32_t vr_os_mutex_init(vr_os_mutex *mutex);
+void vr_os_mutex_destroy(vr_os_mutex *mutex);
+void vr_os_mutex_lock(vr_os_mutex *mutex);
+void vr_os_mutex_unlock(vr_os_mutex *mutex);
+
+int32_t vr_os_rwlock_init(vr_os_rwlock *lock);
+void vr_os_rwlock_destroy(vr_os_rwlock *lock);
+void vr_os_rwlock_read(vr_os_rwlock *lock);
+void vr_os_rwlock_write(vr_os_rwlock *lock);
+void vr_os_rwlock_unlock(vr_os_rwlock *lock);
+
+int32_t vr_os_cond_init(vr_os_cond *cond);
+void vr_os_cond_destroy(vr_os_cond *cond);
+void vr_os_cond_wait(vr_os_cond *cond, vr_os_mutex *mutex);
+void vr_os_cond_signal(vr_os_cond *cond);
+void vr_os_cond_broadcast(vr_os_cond *cond);
+
+/* 0 or -VRIFT_EAGAIN. The thread starts with all signals blocked: a library has no business with them. */
+int32_t vr_os_thread_start(vr_os_thread *thread, void *(*run)(void *payload), void *payload);
+void vr_os_thread_join(vr_os_thread thread);
+
+/* Processors this process may use, at least 1. */
+uint32_t vr_os_processors(void);
+
+/* Nanoseconds that never go back. */
+uint64_t vr_os_monotonic_ns(void);
+
+/* The clock that stamps files: on Linux the coarse one, so that no stamp of ours is later than the kernel's next. */
+void vr_os_file_time(struct vrift_timespec *out);
+
+/* Cryptographic randomness; 0 or -VRIFT_EIO. */
+int32_t vr_os_random(void *buf, size_t len);
+
+/* Maps a whole file, or its first len bytes, read-only; NULL if that fails or len is 0. */
+const void *vr_os_map(int fd, size_t len);
+void vr_os_unmap(const void *address, size_t len);
+
+/* Identity of this boot of the machine, the same in all processes; zeroes if the system has none. */
+void vr_os_boot_id(uint8_t out[16]);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "support/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int64_t check_ok_at(int64_t result, const char *expression, const char *file, int line)
+{
+    if (result < 0) {
+        print_error("%s answered %s\n", expression, vrift_err_name(result));
+        _fail(file, line);
+    }
+    return result;
+}
+
+void check_error_at(int64_t wanted, int64_t result, const char *expression, const char *file, int line)
+{
+    if (result != wanted) {
+        print_error("%s answered %s (%lld), wanted %s\n", expression, result < 0 ? vrift_err_name(result) : "success",
+                    (long long)result, vrift_err_name(wanted));
+        _fail(file, line);
+    }
+}
+
+char *temporary_directory(void)
+{
+    const char *base = getenv("TMPDIR");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/vrift-test-XXXXXX", base && *base ? base : "/tmp");
+    if (!mkdtemp(path)) {
+        print_error("mkdtemp %s failed\n", path);
+        fail();
+    }
+    return strdup(path);
+}
+
+void remove_temporary_directory(char *path)
+{
+    if (!path)
+        return;
+    pid_t child = fork();
+    if (child == 0) {
+        execlp("rm", "rm", "-rf", "--", path, (char *)NULL);
+        _exit(127);
+    }
+    waitpid(child, NULL, 0);
+    free(path);
+}
