@@ -197,7 +197,6 @@ VRIFT_API vrift_file *vrift_file_ref(vrift_file *file);
  * Drops a reference.
  *
  * @param file may be NULL
- * @return nothing.
  * Thread safety: any thread.
  * @since 0.1
  */

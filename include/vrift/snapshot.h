@@ -60,7 +60,6 @@ VRIFT_API vrift_snapshot *vrift_snapshot_ref(vrift_snapshot *snapshot);
  * Drops a reference.
  *
  * @param snapshot may be NULL
- * @return nothing.
  * Thread safety: any thread.
  * @since 0.1
  */

@@ -178,7 +178,6 @@ VRIFT_API int32_t vrift_store_open(const char *path, const struct vrift_store_op
  * Closes a store. Snapshots and workspaces that are open keep it alive.
  *
  * @param store may be NULL
- * @return nothing.
  * Thread safety: any thread, once.
  * @since 0.1
  */

@@ -54,7 +54,6 @@ VRIFT_API vrift_cred *vrift_cred_ref(vrift_cred *cred);
  * Drops a reference.
  *
  * @param cred may be NULL
- * @return nothing.
  * Thread safety: any thread.
  * @since 0.1
  */
@@ -89,7 +88,6 @@ VRIFT_API int32_t vrift_task_fork(vrift_task *task, vrift_task **out);
  * Closes a task's descriptors and frees it.
  *
  * @param task may be NULL
- * @return nothing.
  * Thread safety: no other thread may use the task.
  * @since 0.1
  */

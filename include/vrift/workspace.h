@@ -55,7 +55,6 @@ VRIFT_API int32_t vrift_workspace_open(vrift_store *store, const char *name, vri
  * Closes a workspace.
  *
  * @param workspace may be NULL
- * @return nothing.
  * Thread safety: any thread, once.
  * @since 0.1
  */
