@@ -73,6 +73,16 @@ VRIFT_API void vrift_vfs_free(vrift_vfs *vfs);
 VRIFT_API int32_t vrift_vfs_stats(vrift_vfs *vfs, struct vrift_vfs_stats *out);
 
 /**
+ * The allocator of an instance, for backends that take their memory from where the embedder wants it taken.
+ *
+ * @param vfs the instance
+ * @return the allocator, which lives as long as the instance; NULL if vfs is NULL or uses the C library's.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API const struct vrift_allocator *vrift_vfs_allocator(vrift_vfs *vfs);
+
+/**
  * Forgets all cached names that nothing uses. What they stand for is untouched.
  *
  * @return 0 or -VRIFT_EINVAL.
