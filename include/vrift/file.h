@@ -11,6 +11,19 @@
 VRIFT_BEGIN_DECLS
 
 /**
+ * Opens anew what a descriptor has open, whatever its names are by now, as opening /proc/self/fd/N does on Linux. This
+ * is how an O_PATH descriptor becomes one for I/O.
+ *
+ * @param fd any descriptor, O_PATH included
+ * @param flags VRIFT_O_... without CREAT, EXCL and TMPFILE; permission is checked as by vrift_openat()
+ * @return a new descriptor with a description of its own; -VRIFT_EBADF; -VRIFT_ELOOP for a symlink unless flags has
+ * O_PATH; -VRIFT_EINVAL for a flag that makes files; else as vrift_openat().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_reopen(vrift_task *task, int32_t fd, uint64_t flags);
+
+/**
  * Closes a descriptor. The description goes with its last descriptor and reference.
  *
  * @return 0; -VRIFT_EBADF; what the backend answered to its flush. The descriptor is gone in any case.

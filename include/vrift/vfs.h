@@ -157,6 +157,17 @@ VRIFT_API int32_t vrift_sb_capability(vrift_sb *sb, uint32_t capability, struct 
 VRIFT_API int32_t vrift_sb_consistency(vrift_sb *sb, uint32_t aspect, struct vrift_consistency *out);
 
 /**
+ * How many superblocks lie on top of each other below this one: 0 for one that keeps its own bytes, one more than its
+ * deepest layer for one built on others. A backend over other superblocks answers ops->depth with it.
+ *
+ * @param sb may be NULL
+ * @return the depth; 0 for NULL.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API uint32_t vrift_sb_depth(vrift_sb *sb);
+
+/**
  * Makes a namespace: a tree of mounts with one mount, its root.
  *
  * @param root the superblock at "/"; the namespace takes a reference of its own
