@@ -4,7 +4,7 @@
 source "$VRIFT_SOURCE/test/support/tap.sh"
 
 library=$VRIFT_BUILD/lib/libvrift.so
-needed() { readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort | xargs; }
+needed() { readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^ld-linux' | sort | xargs; }
 soname() { readelf -d "$library" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p'; }
 foreign_globals() {
     nm -g --defined-only "$VRIFT_BUILD/lib/libvrift.a" | awk 'NF == 3 { print $3 }' | grep -v -E '^(vrift_|vr_|__odr_asan|\.)'
