@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define ROOT 100u /* files are the nodes 0 to 99 */
-
 static int text_of(const struct vrift_node *node, char text[16])
 {
     return snprintf(text, 16, "%u\n", node->key.bytes[0] * node->key.bytes[0]);
@@ -90,12 +89,15 @@ static int64_t squares_pread(void *self, const struct vrift_node *node, void *fi
 int main(void)
 {
     /* Absent slots have a meaning: this file system answers EROFS to whoever wants to change it. */
-    struct vrift_backend_ops ops = {sizeof ops, 0, "squares"};
-    ops.root = squares_root;
-    ops.walk = squares_walk;
-    ops.getattr = squares_getattr;
-    ops.readdir = squares_readdir;
-    ops.pread = squares_pread;
+    static const struct vrift_backend_ops ops = {
+        .size = sizeof ops,
+        .name = "squares",
+        .root = squares_root,
+        .walk = squares_walk,
+        .getattr = squares_getattr,
+        .readdir = squares_readdir,
+        .pread = squares_pread,
+    };
 
     vrift_vfs *vfs = NULL;
     vrift_sb *sb = NULL;
