@@ -31,6 +31,7 @@ broken_copy symbols
 sed -i '/^vrift_openat /d' "$scratch/symbols/abi/symbols.txt"
 check_status 1 "a symbol missing from the list is found" python3 "$scratch/symbols/script/checks/symbols.py"
 broken_copy includes
+mkdir -p "$scratch/includes/src/backends/mem"
 echo '#include "core/walk.h"' >"$scratch/includes/src/backends/mem/wrong.c"
 check_status 1 "an include against the directions is found" python3 "$scratch/includes/script/checks/includes.py"
 finish

@@ -26,11 +26,11 @@ check() {
 }
 
 check_status() {
-    local wanted=$1 name=$2 output status=0
+    local tap_wanted=$1 tap_name=$2 tap_output tap_status=0
     shift 2
-    output=$("$@" 2>&1) || status=$?
-    [ "$status" -eq "$wanted" ]
-    tap_result $? "$name" "ended with status $status, wanted $wanted: $*"$'\n'"$output"
+    tap_output=$("$@" 2>&1) || tap_status=$?
+    [ "$tap_status" -eq "$tap_wanted" ]
+    tap_result $? "$tap_name" "ended with status $tap_status, wanted $tap_wanted: $*"$'\n'"$tap_output"
 }
 
 skip() {
