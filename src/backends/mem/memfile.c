@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "backends/mem/mem.h"
+
+int32_t VRIFT_CALLBACK vr_memfile_open(void *self, const struct vrift_node *node, uint64_t flags, void **file)
+{
+    struct vr_memnode *inode = node->handle;
+    if (inode->type != VRIFT_S_IFREG)
+        return inode->type == VRIFT_S_IFDIR ? -VRIFT_EISDIR : -VRIFT_ENXIO;
+    if (flags & VRIFT_O_TRUNC) {
+        struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_SIZE};
+        struct vrift_stat after;
+        int32_t error = vr_memnode_setattr(self, node, NULL, &set, &after);
+        if (error)
+            return error;
+    }
+    *file = vr_memnode_ref(inode);
+    return 0;
+}
+
+int32_t VRIFT_CALLBACK vr_memfile_release(void *self, const struct vrift_node *node, void *file)
+{
+    (void)node;
+    vr_memnode_unref(self, file);
+    return 0;
+}
+
+int64_t VRIFT_CALLBACK vr_memfile_pread(void *self, const struct vrift_node *node, void *file, void *buf, size_t len,
+                                        uint64_t offset)
+{
+    struct vr_memnode *inode = node->handle;
+    (void)self;
+    (void)file;
+    if (inode->type != VRIFT_S_IFREG)
+        return -VRIFT_EINVAL;
+    vr_os_rwlock_read(&inode->lock);
+    if (offset >= inode->size)
+        len = 0;
+    else if (len > inode->size - offset)
+        len = (size_t)(inode->size - offset);
+    vr_memdata_read(&inode->data, buf, len, offset);
+    vr_os_rwlock_unlock(&inode->lock);
+    return (int64_t)len;
+}
+
+int64_t VRIFT_CALLBACK vr_memfile_pwrite(void *self, const struct vrift_node *node, void *file, const void *buf,
+                                         size_t len, uint64_t offset, uint64_t flags, uint64_t *end)
+{
+    struct vr_memfs *fs = self;
+    struct vr_memnode *inode = node->handle;
+    struct vrift_timespec now;
+    int32_t error = 0;
+    size_t written = 0;
+    (void)file;
+    if (inode->type != VRIFT_S_IFREG)
+        return -VRIFT_EINVAL;
+    vr_os_file_time(&now);
+    vr_os_rwlock_write(&inode->lock);
+    if (flags & VRIFT_O_APPEND)
+        offset = inode->size;
+    if (len > 0 && offset >= VR_MEM_FILE_MAX) {
+        error = -VRIFT_EFBIG;
+    } else {
+        if (len > VR_MEM_FILE_MAX - offset)
+            len = (size_t)(VR_MEM_FILE_MAX - offset);
+        written = vr_memdata_write(&fs->pool, &inode->data, buf, len, offset, &error);
+    }
+    if (written > 0) {
+        if (offset + written > inode->size)
+            inode->size = offset + written;
+        inode->mtime = inode->ctime = now;
+        inode->version++;
+        error = 0;
+    }
+    vr_os_rwlock_unlock(&inode->lock);
+    if (error)
+        return error;
+    *end = offset + written;
+    return (int64_t)written;
+}
+
+int64_t VRIFT_CALLBACK vr_memfile_seek(void *self, const struct vrift_node *node, void *file, uint64_t offset,
+                                       int32_t whence)
+{
+    struct vr_memnode *inode = node->handle;
+    int64_t result = -VRIFT_ENXIO;
+    (void)self;
+    (void)file;
+    if (inode->type != VRIFT_S_IFREG || (whence != VRIFT_SEEK_DATA && whence != VRIFT_SEEK_HOLE))
+        return -VRIFT_EINVAL;
+    vr_os_rwlock_read(&inode->lock);
+    if (offset < inode->size) {
+        uint64_t at = vr_memdata_seek(&inode->data, offset, inode->size, whence == VRIFT_SEEK_DATA);
+        if (whence == VRIFT_SEEK_HOLE || at < inode->size)
+            result = (int64_t)at;
+    }
+    vr_os_rwlock_unlock(&inode->lock);
+    return result;
+}

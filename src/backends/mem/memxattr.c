@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "backends/mem/mem.h"
+
+#include <string.h>
+
+/* What the name and the kind of inode allow: 0 or the errno of setxattr(2). */
+static int32_t check(const struct vr_memnode *inode, const char *name)
+{
+    static const char *const prefixes[] = {"user.", "trusted.", "security."};
+    size_t length = strlen(name);
+    if (length == 0 || length > VRIFT_NAME_MAX)
+        return -VRIFT_ERANGE;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        size_t prefix = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], prefix) != 0)
+            continue;
+        if (length == prefix)
+            return -VRIFT_EINVAL;
+        if (i == 0 && inode->type != VRIFT_S_IFREG && inode->type != VRIFT_S_IFDIR)
+            return -VRIFT_EPERM;
+        return 0;
+    }
+    return -VRIFT_EOPNOTSUPP;
+}
+
+/* What points at the attribute, or at the end of the list. Called with the lock held. */
+static struct vr_memxattr **find(struct vr_memnode *inode, const char *name)
+{
+    struct vr_memxattr **link = &inode->xattrs;
+    while (*link && strcmp((*link)->name, name) != 0)
+        link = &(*link)->next;
+    return link;
+}
+
+static void free_one(const struct vrift_allocator *allocator, struct vr_memxattr *xattr)
+{
+    if (!xattr)
+        return;
+    vr_alloc_free(allocator, xattr->name);
+    vr_alloc_free(allocator, xattr->value);
+    vr_alloc_free(allocator, xattr);
+}
+
+void vr_memxattr_dispose(const struct vrift_allocator *allocator, struct vr_memxattr *list)
+{
+    while (list) {
+        struct vr_memxattr *next = list->next;
+        free_one(allocator, list);
+        list = next;
+    }
+}
+
+int64_t VRIFT_CALLBACK vr_memxattr_get(void *self, const struct vrift_node *node, const char *name, void *buf,
+                                       size_t len)
+{
+    struct vr_memnode *inode = node->handle;
+    int64_t result = check(inode, name);
+    (void)self;
+    if (result)
+        return result == -VRIFT_EPERM ? -VRIFT_ENODATA : result;
+    vr_os_rwlock_read(&inode->lock);
+    const struct vr_memxattr *xattr = *find(inode, name);
+    if (!xattr)
+        result = -VRIFT_ENODATA;
+    else if (len > 0 && len < xattr->length)
+        result = -VRIFT_ERANGE;
+    else
+        result = (int64_t)xattr->length;
+    if (result > 0 && len > 0)
+        memcpy(buf, xattr->value, xattr->length);
+    vr_os_rwlock_unlock(&inode->lock);
+    return result;
+}
+
+static struct vr_memxattr *make(const struct vrift_allocator *allocator, const char *name, const void *value,
+                                size_t len)
+{
+    struct vr_memxattr *xattr = vr_alloc_zero(allocator, 1, sizeof *xattr);
+    if (!xattr)
+        return NULL;
+    xattr->name = vr_alloc_string(allocator, name, strlen(name));
+    xattr->value = vr_alloc(allocator, len);
+    xattr->length = len;
+    if (!xattr->name || !xattr->value) {
+        free_one(allocator, xattr);
+        return NULL;
+    }
+    if (len > 0)
+        memcpy(xattr->value, value, len);
+    return xattr;
+}
+
+int32_t VRIFT_CALLBACK vr_memxattr_set(void *self, const struct vrift_node *node, const char *name, const void *value,
+                                       size_t len, uint64_t flags)
+{
+    struct vr_memfs *fs = self;
+    struct vr_memnode *inode = node->handle;
+    int32_t error = check(inode, name);
+    if (error)
+        return error;
+    if (len > VR_MEM_XATTR_MAX)
+        return -VRIFT_E2BIG;
+    struct vr_memxattr *xattr = make(fs->allocator, name, value, len);
+    if (!xattr)
+        return -VRIFT_ENOMEM;
+    struct vrift_timespec now;
+    vr_os_file_time(&now);
+    vr_os_rwlock_write(&inode->lock);
+    struct vr_memxattr **link = find(inode, name);
+    if (*link && (flags & VRIFT_XATTR_CREATE))
+        error = -VRIFT_EEXIST;
+    else if (!*link && (flags & VRIFT_XATTR_REPLACE))
+        error = -VRIFT_ENODATA;
+    struct vr_memxattr *unused = xattr;
+    if (!error) {
+        unused = *link;
+        xattr->next = unused ? unused->next : NULL;
+        *link = xattr;
+        inode->ctime = now;
+        inode->version++;
+    }
+    vr_os_rwlock_unlock(&inode->lock);
+    free_one(fs->allocator, unused);
+    return error;
+}
+
+int64_t VRIFT_CALLBACK vr_memxattr_list(void *self, const struct vrift_node *node, char *buf, size_t len)
+{
+    struct vr_memnode *inode = node->handle;
+    size_t used = 0;
+    (void)self;
+    vr_os_rwlock_read(&inode->lock);
+    for (const struct vr_memxattr *xattr = inode->xattrs; xattr; xattr = xattr->next) {
+        size_t size = strlen(xattr->name) + 1;
+        if (len > 0 && size <= len && used <= len - size)
+            memcpy(buf + used, xattr->name, size);
+        used += size;
+    }
+    vr_os_rwlock_unlock(&inode->lock);
+    return len > 0 && used > len ? -VRIFT_ERANGE : (int64_t)used;
+}
+
+int32_t VRIFT_CALLBACK vr_memxattr_remove(void *self, const struct vrift_node *node, const char *name)
+{
+    struct vr_memfs *fs = self;
+    struct vr_memnode *inode = node->handle;
+    int32_t error = check(inode, name);
+    if (error)
+        return error;
+    struct vrift_timespec now;
+    vr_os_file_time(&now);
+    vr_os_rwlock_write(&inode->lock);
+    struct vr_memxattr **link = find(inode, name);
+    struct vr_memxattr *gone = *link;
+    if (gone) {
+        *link = gone->next;
+        inode->ctime = now;
+        inode->version++;
+    }
+    vr_os_rwlock_unlock(&inode->lock);
+    if (!gone)
+        return -VRIFT_ENODATA;
+    free_one(fs->allocator, gone);
+    return 0;
+}
