@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "backends/host/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* File systems whose rename flags, hard links and inode numbers are known; of others only what can be probed. */
+#define EXT4  0xef53u
+#define XFS   0x58465342u
+#define BTRFS 0x9123683eu
+#define TMPFS 0x01021994u
+#define F2FS  0xf2f52010u
+#define OVL   0x794c7630u
+#define MSDOS 0x4d44u
+#define EXFAT 0x2011bab0u
+
+static int is_known(const struct vr_hostfs *fs)
+{
+    return fs->type == EXT4 || fs->type == XFS || fs->type == BTRFS || fs->type == TMPFS || fs->type == F2FS ||
+           fs->type == OVL;
+}
+
+static int is_fat(const struct vr_hostfs *fs)
+{
+    return fs->type == MSDOS || fs->type == EXFAT;
+}
+
+/* Setting what does not exist with REPLACE changes nothing, but the checks before that tell what is allowed. */
+static int has_xattrs(int fd, const char *name)
+{
+    return vr_fileops_xattr_set(fd, "", name, "", 0, VRIFT_XATTR_REPLACE) == -VRIFT_ENODATA;
+}
+
+static void probe_by_file(struct vr_hostfs *fs, int fd)
+{
+    fs->can_tmpfile = 1;
+    fs->can_chown = fchown(fd, 1, 1) == 0;
+    fs->has_holes = ftruncate(fd, 1 << 20) == 0 && lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO;
+    close(fd);
+}
+
+void vr_hostprobe(struct vr_hostfs *fs, int root)
+{
+    struct statfs st;
+    if (fstatfs(root, &st) == 0)
+        fs->type = (uint32_t)st.f_type;
+    fs->has_user_xattrs = has_xattrs(root, "user.vrift.probe");
+    fs->has_trusted_xattrs = has_xattrs(root, "trusted.vrift.probe");
+    fs->can_chown = geteuid() == 0;
+    fs->has_holes = is_known(fs);
+    int fd = fs->flags & VRIFT_HOST_READ_ONLY ? -1 : openat(root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        probe_by_file(fs, fd);
+}
+
+static void answer(struct vrift_capability *out, int has, int probed, int32_t error)
+{
+    out->service = out->effective = has ? VRIFT_SUPPORT_NATIVE : VRIFT_SUPPORT_NONE;
+    out->source = probed ? VRIFT_SOURCE_PROBED : VRIFT_SOURCE_DECLARED;
+    out->error = has ? 0 : error;
+}
+
+static void answer_one(const struct vr_hostfs *fs, uint32_t capability, struct vrift_capability *out)
+{
+    switch (capability) {
+    case VRIFT_CAPABILITY_RENAME_EXCHANGE:
+    case VRIFT_CAPABILITY_RENAME_NOREPLACE:
+        answer(out, is_known(fs), 0, -VRIFT_EINVAL);
+        break;
+    case VRIFT_CAPABILITY_RENAME_WHITEOUT:
+        answer(out, is_known(fs) && fs->type != OVL && fs->type != BTRFS, 0, -VRIFT_EINVAL);
+        break;
+    case VRIFT_CAPABILITY_HARD_LINKS:
+    case VRIFT_CAPABILITY_SYMLINKS:
+    case VRIFT_CAPABILITY_SPECIAL_FILES:
+    case VRIFT_CAPABILITY_UNIX_PERMISSIONS:
+        answer(out, !is_fat(fs), 0, -VRIFT_EPERM);
+        break;
+    case VRIFT_CAPABILITY_STABLE_INODES:
+    case VRIFT_CAPABILITY_CASE_SENSITIVE:
+        answer(out, !is_fat(fs), 0, -VRIFT_EOPNOTSUPP);
+        break;
+    case VRIFT_CAPABILITY_OWNERSHIP:
+        answer(out, fs->can_chown, 1, -VRIFT_EPERM);
+        break;
+    case VRIFT_CAPABILITY_USER_XATTRS:
+        answer(out, fs->has_user_xattrs, 1, -VRIFT_EOPNOTSUPP);
+        break;
+    case VRIFT_CAPABILITY_TRUSTED_XATTRS:
+        answer(out, fs->has_trusted_xattrs, 1, -VRIFT_EPERM);
+        break;
+    case VRIFT_CAPABILITY_SPARSE_FILES:
+        answer(out, fs->has_holes, 1, -VRIFT_EOPNOTSUPP);
+        break;
+    case VRIFT_CAPABILITY_TMPFILE:
+        answer(out, fs->can_tmpfile, 1, -VRIFT_EOPNOTSUPP);
+        break;
+    case VRIFT_CAPABILITY_ACLS:
+    case VRIFT_CAPABILITY_LOCKS:
+    case VRIFT_CAPABILITY_CLONE:
+    case VRIFT_CAPABILITY_DIGEST:
+        answer(out, 0, 0, -VRIFT_EOPNOTSUPP);
+        break;
+    case VRIFT_CAPABILITY_MMAP:
+        answer(out, 0, 0, -VRIFT_ENODEV);
+        break;
+    default:
+        answer(out, 1, 0, 0);
+    }
+}
+
+/* What only a change of the file system would show. */
+static int is_change(uint32_t capability)
+{
+    switch (capability) {
+    case VRIFT_CAPABILITY_CASE_SENSITIVE:
+    case VRIFT_CAPABILITY_STABLE_INODES:
+    case VRIFT_CAPABILITY_UNIX_PERMISSIONS:
+    case VRIFT_CAPABILITY_SPARSE_FILES:
+    case VRIFT_CAPABILITY_UNLINKED_OPEN:
+    case VRIFT_CAPABILITY_ACLS:
+    case VRIFT_CAPABILITY_LOCKS:
+    case VRIFT_CAPABILITY_MMAP:
+    case VRIFT_CAPABILITY_DIGEST:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+int32_t VRIFT_CALLBACK vr_hostprobe_capability(void *self, uint32_t capability, struct vrift_capability *out)
+{
+    const struct vr_hostfs *fs = self;
+    if (capability == 0 || capability >= VRIFT_CAPABILITY_COUNT)
+        return -VRIFT_EINVAL;
+    answer_one(fs, capability, out);
+    if ((fs->flags & VRIFT_HOST_READ_ONLY) && is_change(capability)) {
+        out->effective = VRIFT_SUPPORT_NONE;
+        out->source = VRIFT_SOURCE_CONFIGURED;
+        out->error = -VRIFT_EROFS;
+    }
+    return 0;
+}
