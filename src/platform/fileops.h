@@ -116,6 +116,12 @@ struct vr_fileops_ladder {
     _Atomic uint64_t copies; /* files served by read and write, in part or whole */
 };
 
+/* The error that rules a rung out for files of source (a device number, or any other name of where they are), or 0. */
+int32_t vr_fileops_rung_never(const struct vr_fileops_rung *rung, uint64_t source);
+
+/* Tells a rung what came of a file of source. */
+void vr_fileops_rung_result(struct vr_fileops_rung *rung, uint64_t source, int32_t error, enum vr_fileops_class class);
+
 /* From this size on a clone or kernel copy beats read and write. */
 #define VR_FILEOPS_CLONE_FROM 32768u
 
@@ -127,8 +133,8 @@ struct vr_fileops_ladder {
 int32_t vr_fileops_copy(struct vr_fileops_ladder *ladder, int src, uint64_t src_offset, int dst, uint64_t size);
 
 /*
- * The rung above: a hard link, unless it is ruled out for files of source (a device number, or any other name of where
- * they come from). Returns 0 or the error; vr_fileops_classify_link() tells whether to go on to vr_fileops_copy().
+ * The rung above: a hard link, unless it is ruled out for files of source. Returns 0 or the error;
+ * vr_fileops_classify_link() tells whether to go on to vr_fileops_copy().
  */
 int32_t vr_fileops_link(struct vr_fileops_ladder *ladder, uint64_t source, int from_dir, const char *from, int to_dir,
                         const char *to);

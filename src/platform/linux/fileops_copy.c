@@ -64,27 +64,25 @@ enum vr_fileops_class vr_fileops_classify_link(int32_t error)
     }
 }
 
-static int memorable(enum vr_fileops_class class)
-{
-    return class == VR_FILEOPS_UNSUPPORTED_FS || class == VR_FILEOPS_UNSUPPORTED_PAIR;
-}
-
-/* The error that rules this rung out for files of source, or 0. */
-static int32_t ruled_out(struct vr_fileops_rung *rung, uint64_t source)
+int32_t vr_fileops_rung_never(const struct vr_fileops_rung *rung, uint64_t source)
 {
     return rung->never && rung->source == source ? rung->never : 0;
 }
 
-/* Records a fall from a rung. The source goes first: who sees `never` set must find whose it is. */
-static enum vr_fileops_class fall(struct vr_fileops_rung *rung, uint64_t source, int32_t error,
-                                  enum vr_fileops_class class)
+/* The source goes first: who sees `never` set must find whose it is. */
+void vr_fileops_rung_result(struct vr_fileops_rung *rung, uint64_t source, int32_t error, enum vr_fileops_class class)
 {
+    if (class == VR_FILEOPS_OK) {
+        rung->files++;
+        return;
+    }
+    if (class == VR_FILEOPS_TERMINAL)
+        return;
     rung->last_error = error;
-    if (memorable(class)) {
+    if (class == VR_FILEOPS_UNSUPPORTED_FS || class == VR_FILEOPS_UNSUPPORTED_PAIR) {
         rung->source = source;
         rung->never = error;
     }
-    return class;
 }
 
 void vr_fileops_rungs(const struct vr_fileops_ladder *ladder, struct vrift_rungs *out)
@@ -105,16 +103,11 @@ void vr_fileops_rungs(const struct vr_fileops_ladder *ladder, struct vrift_rungs
 int32_t vr_fileops_link(struct vr_fileops_ladder *ladder, uint64_t source, int from_dir, const char *from, int to_dir,
                         const char *to)
 {
-    int32_t error = ruled_out(&ladder->hardlink, source);
+    int32_t error = vr_fileops_rung_never(&ladder->hardlink, source);
     if (error)
         return error;
-    if (linkat(from_dir, from, to_dir, to, 0) == 0) {
-        ladder->hardlink.files++;
-        return 0;
-    }
-    error = vrift_err_from_host_errno(errno);
-    if (vr_fileops_classify_link(error) != VR_FILEOPS_TERMINAL)
-        fall(&ladder->hardlink, source, error, vr_fileops_classify_link(error));
+    error = linkat(from_dir, from, to_dir, to, 0) < 0 ? vrift_err_from_host_errno(errno) : 0;
+    vr_fileops_rung_result(&ladder->hardlink, source, error, vr_fileops_classify_link(error));
     return error;
 }
 
@@ -146,12 +139,13 @@ static int32_t try_clone(struct copy *copy, uint64_t src_size, uint64_t size)
     int must = copy->ladder->link == VRIFT_LINK_REFLINK;
     if (copy->shift)
         return must ? -VRIFT_EOPNOTSUPP : 1;
-    int32_t error = ruled_out(rung, copy->source);
+    int32_t error = vr_fileops_rung_never(rung, copy->source);
     if (error)
         return must ? error : 1;
     error = clone_file(copy->src, copy->dst);
     if (error) {
-        enum vr_fileops_class class = fall(rung, copy->source, error, vr_fileops_classify_clone(error));
+        enum vr_fileops_class class = vr_fileops_classify_clone(error);
+        vr_fileops_rung_result(rung, copy->source, error, class);
         return must || class == VR_FILEOPS_TERMINAL ? error : 1;
     }
     if (src_size > size && ftruncate(copy->dst, (off_t)size) < 0)
@@ -202,7 +196,7 @@ static int32_t kernel_copy(struct copy *copy, uint64_t *at, uint64_t end)
         copy->kernel = 0;
         int32_t error = n < 0 ? vrift_err_from_host_errno(errno) : -VRIFT_EOPNOTSUPP;
         enum vr_fileops_class class = n < 0 ? vr_fileops_classify_clone(error) : VR_FILEOPS_UNSUPPORTED_FILE;
-        fall(rung, copy->source, error, class);
+        vr_fileops_rung_result(rung, copy->source, error, class);
         return class == VR_FILEOPS_TERMINAL ? error : 0;
     }
     return 0;
@@ -250,7 +244,7 @@ static int32_t run(struct copy *copy, const struct stat *st, uint64_t size)
             return result;
     }
     copy->kernel = link != VRIFT_LINK_COPY && size >= VR_FILEOPS_CLONE_FROM &&
-                   !ruled_out(&copy->ladder->kernel_copy, copy->source);
+                   !vr_fileops_rung_never(&copy->ladder->kernel_copy, copy->source);
     int sparse = !offset && (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size;
     int32_t result = sparse ? copy_sparse(copy, size) : copy_range(copy, 0, size);
     if (result)
