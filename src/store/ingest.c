@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define PACK_ROLL      ((uint64_t)1 << 30) /* bytes after which a session begins another pack */
-#define PROGRESS_EVERY 256u                /* files */
+#define PACK_ROLL            ((uint64_t)1 << 30) /* bytes after which a session begins another pack */
+#define PROGRESS_INTERVAL_NS 50000000u
 
 /* -- The session -------------------------------------------------------------------------------------------------- */
 
@@ -140,15 +140,16 @@ int32_t vr_ingest_failed(struct vr_ingest *ingest)
 
 int32_t vr_ingest_progress(struct vr_ingest *ingest, uint64_t files, uint64_t bytes)
 {
-    uint64_t done = ingest->files_done += files;
+    ingest->files_done += files;
     ingest->bytes_done += bytes;
-    if (!ingest->progress || done < ingest->next_report)
+    if (!ingest->progress || vr_os_monotonic_ns() < ingest->next_report)
         return 0;
     int32_t answer = 0;
     vr_os_mutex_lock(&ingest->progress_lock);
-    if (done >= ingest->next_report && !ingest->error) {
+    uint64_t now = vr_os_monotonic_ns();
+    if (now >= ingest->next_report && !ingest->error) {
         struct vrift_progress progress = {ingest->files_done, 0, ingest->bytes_done, 0};
-        ingest->next_report = done + PROGRESS_EVERY;
+        ingest->next_report = now + PROGRESS_INTERVAL_NS;
         answer = ingest->progress(&progress, ingest->payload);
     }
     vr_os_mutex_unlock(&ingest->progress_lock);

@@ -56,7 +56,10 @@ int32_t vr_ingest_link(struct vr_ingest *ingest, uint64_t group, const char *pat
 /* Whether trees leave times out. */
 int vr_ingest_timeless(const struct vr_ingest *ingest);
 
-/* Counts a file for progress. Other than 0: what the callback answered, which also ends the session's other work. */
+/*
+ * Counts files (0: still at one) and bytes for progress. Other than 0: what the callback answered, which also ends the
+ * session's other work.
+ */
 int32_t vr_ingest_progress(struct vr_ingest *ingest, uint64_t files, uint64_t bytes);
 
 /* What the paths in messages are relative to; borrowed until the session ends. */

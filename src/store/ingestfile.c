@@ -60,6 +60,9 @@ static int32_t pass_data(struct reading *reading, int fd, uint64_t from, uint64_
             return error;
         }
         from += want;
+        error = vr_ingest_progress(reading->ingest, 0, 0); /* so that a large file can be interrupted */
+        if (error)
+            return error;
     }
     return 0;
 }

@@ -56,7 +56,7 @@ struct vr_ingest {
     vr_os_mutex progress_lock; /* held while progress is called */
     _Atomic uint64_t files_done;
     _Atomic uint64_t bytes_done;
-    _Atomic uint64_t next_report; /* files_done at which to call progress again */
+    _Atomic uint64_t next_report; /* monotonic time at which to call progress again */
 };
 
 /* Says that a blob is to be stored: 1 if the caller must do so, 0 if it is or will be, or an error. */
