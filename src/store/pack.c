@@ -100,8 +100,8 @@ int32_t vr_pack_place(const struct vr_pack *pack, uint64_t at, struct vr_pack_pl
 int32_t vr_pack_find(const struct vr_pack *pack, const struct vr_digest *digest, struct vr_pack_place *out)
 {
     unsigned first = digest->bytes[0];
-    uint64_t low = first ? vr_bytes_get32(pack->fanout + 4 * (first - 1)) : 0;
-    uint64_t high = vr_bytes_get32(pack->fanout + 4 * first);
+    uint64_t low = first ? vr_bytes_get32(pack->fanout + (size_t)4 * (first - 1)) : 0;
+    uint64_t high = vr_bytes_get32(pack->fanout + (size_t)4 * first);
     if (low > high || high > pack->count)
         return -VRIFT_EUCLEAN;
     while (low < high) {
