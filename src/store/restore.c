@@ -266,6 +266,8 @@ static int32_t build(struct vr_restore *restore, struct vr_restore_dir *root)
 int32_t vr_restore_tree(struct vr_restore *restore, struct vr_restore_dir *root)
 {
     int32_t result = build(restore, root);
+    if (!result && restore->check)
+        result = restore->check(restore);
     if (result)
         return result;
     result = vr_crew_report(&restore->crew);

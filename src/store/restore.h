@@ -19,10 +19,10 @@
 struct vr_restore_xattrs {
     int64_t (*list)(const struct vr_restore_xattrs *from, char *buf, size_t len);
     int64_t (*get)(const struct vr_restore_xattrs *from, const char *name, void *buf, size_t len);
-    void *snapshot; /* the source's business, all four */
-    uint64_t entry;
-    int fd;
+    int fd; /* clone: name in fd */
     const char *name;
+    const uint8_t *list_bytes; /* checkout: as in xattrs.h */
+    size_t list_length;
 };
 
 struct vr_restore;
@@ -66,6 +66,8 @@ struct vr_restore {
     int32_t (*fill)(struct vr_restore_dir *dir);
     /* Where the xattrs of a directory come from. */
     struct vr_restore_xattrs (*xattrs)(struct vr_restore_dir *dir);
+    /* Has a last look at what was built, before it is published; may be NULL. Reports its failures itself. */
+    int32_t (*check)(struct vr_restore *restore);
     void *payload;
 
     /*

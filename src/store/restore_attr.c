@@ -57,6 +57,8 @@ static int32_t restore_xattr(int fd, const char *name, const char *key, const st
         length = from->get(from, key, value, 65536);
     }
     int32_t result = length < 0 ? (int32_t)length : vr_fileops_xattr_set(fd, name, key, value, (size_t)length, 0);
+    if (result == -VRIFT_EACCES && vr_fileops_set_mode(fd, name, 0600) == 0) /* read-only; its mode comes later */
+        result = vr_fileops_xattr_set(fd, name, key, value, (size_t)length, 0);
     if (value != small)
         free(value);
     return may_be_left_out(key, result) ? 0 : result;

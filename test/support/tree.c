@@ -92,7 +92,7 @@ static void put_names(int dir)
     close(names);
 }
 
-static void put_files(int dir)
+static void put_files(int dir, unsigned without)
 {
     static const size_t sizes[] = {1, 4095, 4096, 4097, 16383, 16384, 16385, 32767, 32768, 65537, 1000003};
     int files = enter(dir, "files");
@@ -115,7 +115,8 @@ static void put_files(int dir)
     put(files, "just before 1970", 8, 0644, -1, 1);
     put(files, "later than 2038", 8, 0644, 1ll << 32, 1);
     put_sparse(files, "sparse", 20 << 20, 5 << 20);
-    put_sparse(files, "five gibibytes", (off_t)5 << 30, ((off_t)5 << 30) - 18);
+    if (!(without & TREE_NO_HUGE))
+        put_sparse(files, "five gibibytes", (off_t)5 << 30, ((off_t)5 << 30) - 18);
     int fd = openat(files, "only a hole", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     must(fd >= 0 && ftruncate(fd, 3 << 20) == 0, "hole");
     close(fd);
@@ -216,7 +217,7 @@ void tree_make_unusual(const char *path, unsigned without)
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     must(dir >= 0, path);
     put_names(dir);
-    put_files(dir);
+    put_files(dir, without);
     put_specials(dir, without);
     put_links(dir);
     if (!(without & TREE_NO_XATTRS))

@@ -7,6 +7,7 @@
 
 #define TREE_NO_XATTRS  1u /* the file system has no user xattrs */
 #define TREE_NO_DEVICES 2u /* nobody privileged is here */
+#define TREE_NO_HUGE    4u /* no file of 5 GiB: hashing its hole takes seconds */
 
 /*
  * Fills an empty directory: names of odd bytes and of 255, empty, sparse, set-user-id and read-only files, every size
