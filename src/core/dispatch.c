@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "core/dispatch.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Counts a call and lets the fault injector answer in its place. */
+static int32_t enter(vrift_sb *sb, const char *slot)
+{
+    assert(vr_lockrank_may_call_out());
+    atomic_fetch_add_explicit(&sb->vfs->backend_calls, 1, memory_order_relaxed);
+    return sb->vfs->fault ? sb->vfs->fault(slot, sb->vfs->fault_payload) : 0;
+}
+
+#define ENTER(sb, slot)                                                                                                \
+    do {                                                                                                               \
+        int32_t injected = enter((sb), (slot));                                                                        \
+        if (injected)                                                                                                  \
+            return injected;                                                                                           \
+    } while (0)
+
+static bool name_is_plain(const struct vrift_name *name)
+{
+    return name->length >= 1 && name->length <= VRIFT_NAME_MAX && name->bytes[name->length] == '\0' &&
+           !memchr(name->bytes, '/', name->length) && !memchr(name->bytes, '\0', name->length) &&
+           strcmp(name->bytes, ".") != 0 && strcmp(name->bytes, "..") != 0;
+}
+
+int32_t vr_dispatch_root(vrift_sb *sb, struct vrift_entry *out)
+{
+    memset(out, 0, sizeof *out);
+    ENTER(sb, "root");
+    return sb->ops.root(sb->self, out);
+}
+
+/* The fault injector is told of the void slots but cannot keep them from being called: that would only leak. */
+void vr_dispatch_destroy(vrift_sb *sb)
+{
+    (void)enter(sb, "destroy");
+    if (sb->ops.destroy)
+        sb->ops.destroy(sb->self);
+}
+
+int32_t vr_dispatch_capability(vrift_sb *sb, uint32_t capability, struct vrift_capability *out)
+{
+    memset(out, 0, sizeof *out);
+    ENTER(sb, "capability");
+    int32_t error = sb->ops.capability ? sb->ops.capability(sb->self, capability, out) : -VRIFT_EINVAL;
+    if (error != -VRIFT_EINVAL)
+        return error;
+    memset(out, 0, sizeof *out);
+    out->error = -VRIFT_EOPNOTSUPP;
+    return 0;
+}
+
+int32_t vr_dispatch_consistency(vrift_sb *sb, uint32_t aspect, struct vrift_consistency *out)
+{
+    memset(out, 0, sizeof *out);
+    out->model = VRIFT_CONSISTENCY_EXCLUSIVE;
+    ENTER(sb, "consistency");
+    return sb->ops.consistency ? sb->ops.consistency(sb->self, aspect, out) : 0;
+}
+
+uint32_t vr_dispatch_depth(vrift_sb *sb)
+{
+    return sb->ops.depth ? sb->ops.depth(sb->self) : 0;
+}
+
+int32_t vr_dispatch_statfs(vrift_sb *sb, struct vrift_statfs *out)
+{
+    memset(out, 0, sizeof *out);
+    ENTER(sb, "statfs");
+    int32_t error = sb->ops.statfs ? sb->ops.statfs(sb->self, out) : 0;
+    if (!error && !out->namelen)
+        out->namelen = VRIFT_NAME_MAX;
+    return error;
+}
+
+int32_t vr_dispatch_walk(vrift_sb *sb, const struct vrift_node *dir, const struct vrift_name *names, uint32_t count,
+                         struct vrift_entry *entries, uint32_t *done)
+{
+    assert(count > 0);
+    *done = 0;
+    memset(entries, 0, count * sizeof *entries);
+#ifndef NDEBUG
+    for (uint32_t i = 0; i < count; i++)
+        assert(name_is_plain(&names[i]));
+#endif
+    ENTER(sb, "walk");
+    int32_t error = sb->ops.walk(sb->self, dir, names, count, entries, done);
+    assert(*done <= count);
+    /* A backend that resolved nothing and gave no reason would send us round for ever. */
+    return error || *done ? error : -VRIFT_EIO;
+}
+
+void vr_dispatch_forget(vrift_sb *sb, const struct vrift_node *node)
+{
+    (void)enter(sb, "forget");
+    if (sb->ops.forget)
+        sb->ops.forget(sb->self, node);
+}
+
+int32_t vr_dispatch_getattr(struct vr_inode *inode, uint64_t mask, struct vrift_stat *out)
+{
+    memset(out, 0, sizeof *out);
+    ENTER(inode->sb, "getattr");
+    return inode->sb->ops.getattr(inode->sb->self, &inode->node, mask, out);
+}
+
+int32_t vr_dispatch_setattr(struct vr_inode *inode, void *file, const struct vrift_setattr *set, struct vrift_stat *out)
+{
+    memset(out, 0, sizeof *out);
+    ENTER(inode->sb, "setattr");
+    return inode->sb->ops.setattr ? inode->sb->ops.setattr(inode->sb->self, &inode->node, file, set, out)
+                                  : -VRIFT_EROFS;
+}
+
+int64_t vr_dispatch_readlink(struct vr_inode *inode, char *buf, size_t len)
+{
+    ENTER(inode->sb, "readlink");
+    return inode->sb->ops.readlink ? inode->sb->ops.readlink(inode->sb->self, &inode->node, buf, len) : -VRIFT_EINVAL;
+}
+
+int32_t vr_dispatch_readdir(struct vr_inode *dir, uint64_t cookie, vrift_emit_fn emit, void *payload, uint32_t *end)
+{
+    *end = 0;
+    ENTER(dir->sb, "readdir");
+    return dir->sb->ops.readdir(dir->sb->self, &dir->node, cookie, emit, payload, end);
+}
+
+int32_t vr_dispatch_create(struct vr_inode *dir, const struct vrift_name *name, const struct vrift_create *how,
+                           struct vrift_entry *out)
+{
+    assert(how->flags & VRIFT_CREATE_TMPFILE ? !name : name_is_plain(name));
+    memset(out, 0, sizeof *out);
+    ENTER(dir->sb, "create");
+    return dir->sb->ops.create ? dir->sb->ops.create(dir->sb->self, &dir->node, name, how, out) : -VRIFT_EROFS;
+}
+
+int32_t vr_dispatch_link(struct vr_inode *inode, struct vr_inode *dir, const struct vrift_name *name,
+                         struct vrift_stat *out)
+{
+    assert(name_is_plain(name) && inode->sb == dir->sb && !vr_is_dir(inode));
+    memset(out, 0, sizeof *out);
+    ENTER(dir->sb, "link");
+    return dir->sb->ops.link ? dir->sb->ops.link(dir->sb->self, &inode->node, &dir->node, name, out) : -VRIFT_EPERM;
+}
+
+int32_t vr_dispatch_unlink(struct vr_inode *dir, const struct vrift_name *name, struct vr_inode *inode, uint64_t flags)
+{
+    assert(name_is_plain(name) && vr_is_dir(inode) == !!(flags & VRIFT_AT_REMOVEDIR));
+    ENTER(dir->sb, "unlink");
+    return dir->sb->ops.unlink ? dir->sb->ops.unlink(dir->sb->self, &dir->node, name, &inode->node, flags)
+                               : -VRIFT_EROFS;
+}
+
+int32_t vr_dispatch_rename(struct vr_inode *old_dir, const struct vrift_name *old_name, struct vr_inode *inode,
+                           struct vr_inode *new_dir, const struct vrift_name *new_name, struct vr_inode *victim,
+                           uint64_t flags)
+{
+    assert(name_is_plain(old_name) && name_is_plain(new_name) && old_dir->sb == new_dir->sb);
+    ENTER(old_dir->sb, "rename");
+    const struct vrift_backend_ops *ops = &old_dir->sb->ops;
+    return ops->rename ? ops->rename(old_dir->sb->self, &old_dir->node, old_name, &inode->node, &new_dir->node,
+                                     new_name, victim ? &victim->node : NULL, flags)
+                       : -VRIFT_EROFS;
+}
+
+int32_t vr_dispatch_open(struct vr_inode *inode, uint64_t flags, void **file)
+{
+    assert(vr_is_file(inode));
+    *file = NULL;
+    ENTER(inode->sb, "open");
+    return inode->sb->ops.open ? inode->sb->ops.open(inode->sb->self, &inode->node, flags, file) : 0;
+}
+
+/* As with forget, an injected fault is the answer but does not keep the slot from being called. */
+int32_t vr_dispatch_release(struct vr_inode *inode, void *file)
+{
+    int32_t injected = enter(inode->sb, "release");
+    int32_t error = inode->sb->ops.release ? inode->sb->ops.release(inode->sb->self, &inode->node, file) : 0;
+    return injected ? injected : error;
+}
+
+int64_t vr_dispatch_pread(struct vr_inode *inode, void *file, void *buf, size_t len, uint64_t offset)
+{
+    ENTER(inode->sb, "pread");
+    return inode->sb->ops.pread ? inode->sb->ops.pread(inode->sb->self, &inode->node, file, buf, len, offset)
+                                : -VRIFT_EINVAL;
+}
+
+int64_t vr_dispatch_pwrite(struct vr_inode *inode, void *file, const void *buf, size_t len, uint64_t offset,
+                           uint64_t flags, uint64_t *end)
+{
+    *end = 0;
+    ENTER(inode->sb, "pwrite");
+    return inode->sb->ops.pwrite
+               ? inode->sb->ops.pwrite(inode->sb->self, &inode->node, file, buf, len, offset, flags, end)
+               : -VRIFT_EROFS;
+}
+
+int32_t vr_dispatch_fsync(struct vr_inode *inode, void *file)
+{
+    ENTER(inode->sb, "fsync");
+    return inode->sb->ops.fsync ? inode->sb->ops.fsync(inode->sb->self, &inode->node, file) : 0;
+}
+
+/* Without the slot all of the file is data, with one hole at its end. */
+int64_t vr_dispatch_seek(struct vr_inode *inode, void *file, uint64_t offset, int32_t whence)
+{
+    assert(whence == VRIFT_SEEK_DATA || whence == VRIFT_SEEK_HOLE);
+    if (inode->sb->ops.seek) {
+        ENTER(inode->sb, "seek");
+        return inode->sb->ops.seek(inode->sb->self, &inode->node, file, offset, whence);
+    }
+    struct vrift_stat st;
+    int32_t error = vr_dispatch_getattr(inode, VRIFT_STAT_SIZE, &st);
+    if (error)
+        return error;
+    if (offset >= st.size)
+        return -VRIFT_ENXIO;
+    return (int64_t)(whence == VRIFT_SEEK_DATA ? offset : st.size);
+}
+
+int64_t vr_dispatch_getxattr(struct vr_inode *inode, const char *name, void *buf, size_t len)
+{
+    ENTER(inode->sb, "getxattr");
+    return inode->sb->ops.getxattr ? inode->sb->ops.getxattr(inode->sb->self, &inode->node, name, buf, len)
+                                   : -VRIFT_EOPNOTSUPP;
+}
+
+int32_t vr_dispatch_setxattr(struct vr_inode *inode, const char *name, const void *value, size_t len, uint64_t flags)
+{
+    ENTER(inode->sb, "setxattr");
+    return inode->sb->ops.setxattr ? inode->sb->ops.setxattr(inode->sb->self, &inode->node, name, value, len, flags)
+                                   : -VRIFT_EOPNOTSUPP;
+}
+
+int64_t vr_dispatch_listxattr(struct vr_inode *inode, char *buf, size_t len)
+{
+    ENTER(inode->sb, "listxattr");
+    return inode->sb->ops.listxattr ? inode->sb->ops.listxattr(inode->sb->self, &inode->node, buf, len)
+                                    : -VRIFT_EOPNOTSUPP;
+}
+
+int32_t vr_dispatch_removexattr(struct vr_inode *inode, const char *name)
+{
+    ENTER(inode->sb, "removexattr");
+    return inode->sb->ops.removexattr ? inode->sb->ops.removexattr(inode->sb->self, &inode->node, name)
+                                      : -VRIFT_EOPNOTSUPP;
+}
+
+int32_t vr_dispatch_revalidate(struct vr_inode *dir, const struct vrift_name *name, struct vr_inode *inode,
+                               struct vrift_stat *out)
+{
+    memset(out, 0, sizeof *out);
+    if (!dir->sb->ops.revalidate)
+        return -VRIFT_EOPNOTSUPP;
+    ENTER(dir->sb, "revalidate");
+    return dir->sb->ops.revalidate(dir->sb->self, &dir->node, name, &inode->node, out);
+}

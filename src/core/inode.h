@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The core's inodes: identity, locks and cached attributes. */
+#ifndef VR_INODE_H
+#define VR_INODE_H
+
+#include "core/object.h"
+
+/* An inode without a node yet, to be handed to vr_inode_install(); NULL without memory. */
+struct vr_inode *vr_inode_new(vrift_sb *sb);
+
+/* Frees one that was never installed. NULL is fine. */
+void vr_inode_discard(struct vr_inode *fresh);
+
+/*
+ * Makes `fresh` the inode of a node that a slot handed out, and takes its attributes. If the node's key is known
+ * already, answers the known inode with one more reference; `fresh` then holds the spare node and is to be
+ * released with vr_inode_unref(). Otherwise answers fresh itself.
+ */
+struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_entry *entry, uint64_t asked_ns);
+
+static inline void vr_inode_ref(struct vr_inode *inode)
+{
+    atomic_fetch_add_explicit(&inode->refs, 1, memory_order_relaxed);
+}
+
+/* With the last reference the node is given back to the backend: call without locks. NULL is fine. */
+void vr_inode_unref(struct vr_inode *inode);
+
+void vr_inode_lock(struct vr_inode *inode, enum vr_rank rank);
+void vr_inode_unlock(struct vr_inode *inode, enum vr_rank rank);
+void vr_inode_lock_shared(struct vr_inode *inode, enum vr_rank rank);
+
+/* What vr_inode_attr_update() wants: taken before the backend is asked. */
+static inline uint64_t vr_inode_attr_token(struct vr_inode *inode)
+{
+    return atomic_load_explicit(&inode->attr_token, memory_order_acquire);
+}
+
+/* Attributes were read; kept unless they changed since the token was taken. */
+void vr_inode_attr_fresh(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr, uint64_t asked_ns);
+
+/* Attributes were changed by us to these; if another change came between, none are known. */
+void vr_inode_attr_update(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr);
+
+/* Attributes changed in a way that only the backend knows. */
+void vr_inode_attr_forget(struct vr_inode *inode);
+
+/* Copies the attributes if they are known and not older than the superblock allows; now may be 0 if stable. */
+bool vr_inode_attr_get(struct vr_inode *inode, uint64_t now, struct vrift_stat *out);
+
+/* Attributes from the cache or the backend; without locks, or under the inode's own. */
+int32_t vr_inode_getattr(struct vr_inode *inode, uint64_t now, struct vrift_stat *out);
+
+/* The text of a symlink, kept with the inode. */
+int32_t vr_inode_readlink(struct vr_inode *inode, const char **out);
+
+/* Monotonic now if the superblock needs to know ages, else 0. */
+uint64_t vr_inode_now(const vrift_sb *sb);
+
+/* Changes attributes and keeps the result. The inode is locked exclusively. */
+int32_t vr_inode_setattr(struct vr_inode *inode, void *handle, const struct vrift_setattr *set);
+
+#endif

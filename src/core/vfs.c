@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "core/alloc.h"
+#include "core/copyin.h"
+#include "core/dcache.h"
+#include "core/object.h"
+
+#include <string.h>
+
+#define DEFAULT_CACHE_BYTES (64ULL << 20)
+#define DEFAULT_MAX_FILES   1048576ULL
+
+static int32_t read_options(const struct vrift_vfs_options *options, struct vrift_vfs_options *out,
+                            struct vrift_allocator *allocator)
+{
+    int32_t error = VR_COPYIN(out, options);
+    if (error)
+        return error;
+    if (out->flags || out->reserved)
+        return -VRIFT_EINVAL;
+    if (!out->allocator)
+        return 0;
+    error = VR_COPYIN(allocator, out->allocator);
+    if (error)
+        return error;
+    return allocator->malloc_fn && allocator->realloc_fn && allocator->free_fn ? 0 : -VRIFT_EINVAL;
+}
+
+static int32_t init_locks(vrift_vfs *vfs)
+{
+    for (int i = 0; i < VR_ATTR_LOCKS; i++) {
+        int32_t error = vr_os_mutex_init(&vfs->attr_lock[i]);
+        if (error) {
+            while (i-- > 0)
+                vr_os_mutex_destroy(&vfs->attr_lock[i]);
+            return error;
+        }
+    }
+    return 0;
+}
+
+int32_t vrift_vfs_new(const struct vrift_vfs_options *options, vrift_vfs **out)
+{
+    struct vrift_vfs_options own;
+    struct vrift_allocator allocator = {0};
+    if (!out)
+        return -VRIFT_EINVAL;
+    int32_t error = read_options(options, &own, &allocator);
+    if (error)
+        return error;
+    vrift_vfs *vfs = vr_alloc_zero(own.allocator ? &allocator : NULL, 1, sizeof *vfs);
+    if (!vfs)
+        return -VRIFT_ENOMEM;
+    vfs->own_allocator = allocator;
+    vfs->allocator = own.allocator ? &vfs->own_allocator : NULL;
+    vfs->cache_budget = own.cache_bytes ? own.cache_bytes : DEFAULT_CACHE_BYTES;
+    vfs->max_files = own.max_files ? own.max_files : DEFAULT_MAX_FILES;
+    atomic_init(&vfs->refs, 1);
+    error = vr_dcache_init(vfs);
+    if (!error) {
+        error = init_locks(vfs);
+        if (error)
+            vr_dcache_dispose(vfs);
+    }
+    if (error) {
+        vr_alloc_free(own.allocator ? &allocator : NULL, vfs);
+        return error;
+    }
+    *out = vfs;
+    return 0;
+}
+
+vrift_vfs *vr_vfs_ref(vrift_vfs *vfs)
+{
+    atomic_fetch_add_explicit(&vfs->refs, 1, memory_order_relaxed);
+    return vfs;
+}
+
+void vr_vfs_unref(vrift_vfs *vfs)
+{
+    if (atomic_fetch_sub_explicit(&vfs->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    vr_dcache_dispose(vfs);
+    for (int i = 0; i < VR_ATTR_LOCKS; i++)
+        vr_os_mutex_destroy(&vfs->attr_lock[i]);
+    struct vrift_allocator allocator = vfs->own_allocator;
+    vr_alloc_free(vfs->allocator ? &allocator : NULL, vfs);
+}
+
+void vrift_vfs_free(vrift_vfs *vfs)
+{
+    if (vfs)
+        vr_vfs_unref(vfs);
+}
+
+int32_t vrift_vfs_stats(vrift_vfs *vfs, struct vrift_vfs_stats *out)
+{
+    if (!vfs || !out)
+        return -VRIFT_EINVAL;
+    memset(out, 0, sizeof *out);
+    out->dentries = atomic_load(&vfs->dcache.dentries);
+    out->negative = atomic_load(&vfs->dcache.negatives);
+    out->inodes = atomic_load(&vfs->dcache.inodes);
+    out->cache_bytes = atomic_load(&vfs->dcache.bytes);
+    out->hits = atomic_load(&vfs->dcache.hits);
+    out->misses = atomic_load(&vfs->dcache.misses);
+    out->evicted = atomic_load(&vfs->dcache.evicted);
+    out->open_files = atomic_load(&vfs->open_files);
+    out->backend_calls = atomic_load(&vfs->backend_calls);
+    return 0;
+}
+
+int32_t vrift_vfs_drop_caches(vrift_vfs *vfs)
+{
+    if (!vfs)
+        return -VRIFT_EINVAL;
+    vr_dcache_drop_all(vfs);
+    return 0;
+}
+
+int32_t vrift_vfs_set_fault(vrift_vfs *vfs, vrift_fault_fn fault, void *payload)
+{
+    if (!vfs)
+        return -VRIFT_EINVAL;
+    vfs->fault = fault;
+    vfs->fault_payload = payload;
+    return 0;
+}

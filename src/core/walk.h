@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The walk: from a path to a mount and a dentry.
+ *
+ * It runs under one read section of the dentry cache, touching no reference counts, until it is done or the cache
+ * does not know. Then it takes references on where it stands, leaves the section, asks the backend, and goes on in a
+ * new section from where it stood. Only the end's references stay.
+ */
+#ifndef VR_WALK_H
+#define VR_WALK_H
+
+#include "core/object.h"
+
+#define VR_WALK_FOLLOW    1u  /* the last component, if it is a symlink */
+#define VR_WALK_DIRECTORY 2u  /* the end must be a directory */
+#define VR_WALK_PARENT    4u  /* stop before the last component */
+#define VR_WALK_ORDINARY  8u  /* with PARENT: only if that is a name, not `.`, `..` or nothing */
+#define VR_WALK_EMPTY     16u /* "" means what dirfd has open */
+
+#define VR_WALK_MAX_LINKS 40u
+
+enum vr_last { VR_LAST_NAME, VR_LAST_DOT, VR_LAST_DOTDOT, VR_LAST_ROOT };
+
+/* References that a walk holds while it is outside a read section. */
+struct vr_walk_held {
+    struct vr_path path;
+    struct vr_dentry *child;
+};
+
+struct vr_walk {
+    vrift_task *task;
+    uint32_t flags;   /* VR_WALK_... */
+    uint64_t resolve; /* VRIFT_RESOLVE_... */
+    int32_t dirfd;
+    bool at_parent;      /* result: stopped before `last` */
+    bool last_slash;     /* result: slashes followed the last component */
+    enum vr_last last_type;
+    struct vr_component last;
+    struct vr_path path; /* result, and where it stands meanwhile */
+    struct vr_path root;
+    vrift_cred *cred;     /* whose permissions count; held once anything is */
+    struct vr_walk_held held;
+    struct vr_dentry *child; /* to step into next */
+    vrift_file *dir_file;    /* held; behind dirfd */
+    const char *p, *end;     /* what is left of the current text */
+    uint64_t now;            /* 0 until the walk needs the time */
+    uint32_t hits, misses;
+    uint32_t depth;      /* of texts */
+    uint32_t followed;   /* symlinks so far */
+    uint32_t link_count; /* of links */
+    bool started, final, stepping, anchored, peeked;
+    struct vrift_stat *peek; /* wanted: the end's attributes, if the cache has them */
+    struct {
+        const char *p, *end;
+    } texts[VR_WALK_MAX_LINKS];                    /* what is left of the paths around the symlink being followed */
+    struct vr_inode *links[VR_WALK_MAX_LINKS + 1]; /* held, for their text */
+};
+
+/* Checks path and dirfd; to be ended with vr_walk_end(), also after an error. */
+int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, const char *path, uint32_t flags,
+                      uint64_t resolve);
+
+/* Walks. On success walk->path is held until vr_walk_end(). */
+int32_t vr_walk_run(struct vr_walk *walk);
+
+/*
+ * After a walk that stopped at a parent: goes on into `child`, which is what the last name means there and whose
+ * reference is taken over. The end is then the child, or what it leads to, or the next parent behind a symlink.
+ */
+int32_t vr_walk_into(struct vr_walk *walk, struct vr_dentry *child);
+
+/* Hands the result's references to the caller. */
+void vr_walk_take(struct vr_walk *walk, struct vr_path *out);
+
+void vr_walk_end(struct vr_walk *walk);
+
+/* The whole of it, where only the path is wanted. */
+int32_t vr_walk_path(vrift_task *task, int32_t dirfd, const char *path, uint32_t flags, struct vr_path *out);
+
+/* Does the task have a capability? */
+bool vr_walk_capable(vrift_task *task, uint64_t capability);
+
+/* The task's credentials with a reference of the caller's own. */
+vrift_cred *vr_walk_cred(vrift_task *task);
+
+#endif
