@@ -298,17 +298,35 @@ void vr_dcache_unref(struct vr_dentry *dentry)
     vr_dcache_read_end(vfs);
     if (!dead)
         return;
-    struct vr_reap reap = {NULL, NULL};
+    struct vr_reap reap = VR_REAP_INIT;
     vr_dcache_write_begin(vfs);
     kill_dentry(dentry, &reap);
     vr_dcache_write_end(vfs);
     vr_dcache_reap(vfs, &reap);
 }
 
+void vr_dcache_reap_spare(struct vr_reap *reap, struct vr_inode *spare)
+{
+    spare->hash_next = reap->spares;
+    reap->spares = spare;
+}
+
 void vr_dcache_reap(vrift_vfs *vfs, struct vr_reap *reap)
 {
     vr_inode_unref(reap->inode);
     reap->inode = NULL;
+    while (reap->spares) {
+        struct vr_inode *spare = reap->spares;
+        reap->spares = spare->hash_next;
+        vr_inode_unref(spare);
+    }
+    while (reap->fresh) {
+        struct vr_dentry *fresh = reap->fresh;
+        struct vr_inode *inode = fresh->inode;
+        reap->fresh = fresh->hash_next;
+        vr_dcache_discard(fresh);
+        vr_inode_unref(inode);
+    }
     while (reap->dentries) {
         struct vr_dentry *dentry = reap->dentries;
         reap->dentries = dentry->hash_next;
@@ -541,8 +559,7 @@ static bool over_budget(vrift_vfs *vfs)
 
 static bool over_negative_part(vrift_vfs *vfs)
 {
-    return atomic_load_explicit(&vfs->dcache.negative_bytes, memory_order_relaxed) >
-           vfs->cache_budget / NEGATIVE_PART;
+    return atomic_load_explicit(&vfs->dcache.negative_bytes, memory_order_relaxed) > vfs->cache_budget / NEGATIVE_PART;
 }
 
 void vr_dcache_balance(vrift_vfs *vfs, uint32_t depth)
@@ -551,7 +568,7 @@ void vr_dcache_balance(vrift_vfs *vfs, uint32_t depth)
     if ((atomic_load_explicit(&cache->dentries, memory_order_relaxed) & 63) == 0)
         grow_table(vfs);
     for (int round = 0; round < 4 && (over_budget(vfs) || over_negative_part(vfs)); round++) {
-        struct vr_reap reap = {NULL, NULL};
+        struct vr_reap reap = VR_REAP_INIT;
         vr_dcache_write_begin(vfs);
         uint32_t dropped = sweep(vfs, 1, depth, round < 2, 256, 16, &reap);
         if (!dropped && over_budget(vfs))
@@ -565,7 +582,7 @@ void vr_dcache_drop_all(vrift_vfs *vfs)
 {
     uint32_t dropped;
     do {
-        struct vr_reap reap = {NULL, NULL};
+        struct vr_reap reap = VR_REAP_INIT;
         uint64_t steps = atomic_load_explicit(&vfs->dcache.dentries, memory_order_relaxed) + 1;
         vr_dcache_write_begin(vfs);
         dropped = sweep(vfs, 1, UINT32_MAX, false, steps, 4096, &reap);
@@ -579,7 +596,7 @@ void vr_dcache_shrink_sb(vrift_sb *sb)
 {
     bool more = true;
     while (more) {
-        struct vr_reap reap = {NULL, NULL};
+        struct vr_reap reap = VR_REAP_INIT;
         vr_dcache_write_begin(sb->vfs);
         for (int i = 0; i < 4096 && sb->root->first_child; i++) {
             struct vr_dentry *dentry = sb->root->first_child;

@@ -13,8 +13,14 @@
 /* What died under the lock, to be let go without one. */
 struct vr_reap {
     struct vr_dentry *dentries; /* by hash_next */
+    struct vr_dentry *fresh;    /* by hash_next: never added */
+    struct vr_inode *spares;    /* by hash_next: never in the inode table */
     struct vr_inode *inode;     /* of a name that turned negative */
 };
+#define VR_REAP_INIT                                                                                                   \
+    {                                                                                                                  \
+        NULL, NULL, NULL, NULL                                                                                         \
+    }
 
 int32_t vr_dcache_init(vrift_vfs *vfs);
 void vr_dcache_dispose(vrift_vfs *vfs);
@@ -82,6 +88,9 @@ void vr_dcache_unref(struct vr_dentry *dentry);
 /* w: one less. */
 void vr_dcache_unref_locked(struct vr_dentry *dentry, struct vr_reap *reap);
 
+/* Adds an inode that vr_inode_install() answered another one for. */
+void vr_dcache_reap_spare(struct vr_reap *reap, struct vr_inode *spare);
+
 /* Lets go what died; without locks of the superblocks it came from. */
 void vr_dcache_reap(vrift_vfs *vfs, struct vr_reap *reap);
 
@@ -101,6 +110,5 @@ static inline bool vr_dcache_hashed(const struct vr_dentry *dentry)
 {
     return dentry->flags & (VR_DENTRY_HASHED | VR_DENTRY_ROOT);
 }
-
 
 #endif

@@ -10,7 +10,7 @@
 
 _Static_assert(offsetof(struct vrift_stat, spare) % 8 == 0, "attributes are copied in words");
 
-#define FIRST_TABLE 64u
+#define FIRST_TABLE     64u
 #define PERMISSION_MASK (VRIFT_STAT_TYPE | VRIFT_STAT_MODE | VRIFT_STAT_UID | VRIFT_STAT_GID)
 
 /* -- Life ---------------------------------------------------------------------------------------------------------- */
@@ -105,7 +105,8 @@ struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_ent
     atomic_fetch_add_explicit(&sb->vfs->dcache.bytes, sizeof *fresh, memory_order_relaxed);
 
     vr_sb_inode_lock(sb);
-    struct vr_inode **bucket = &sb->inodes[fresh->key_hash & atomic_load_explicit(&sb->inode_mask, memory_order_relaxed)];
+    struct vr_inode **bucket =
+        &sb->inodes[fresh->key_hash & atomic_load_explicit(&sb->inode_mask, memory_order_relaxed)];
     struct vr_inode *known = *bucket;
     while (known && !(known->key_hash == fresh->key_hash &&
                       memcmp(&known->node.key, &fresh->node.key, sizeof known->node.key) == 0 && ref_if_alive(known)))
@@ -301,8 +302,8 @@ int32_t vr_inode_getattr(struct vr_inode *inode, uint64_t now, struct vrift_stat
     uint64_t token = vr_inode_attr_token(inode);
     uint64_t asked = vr_inode_now(inode->sb);
     struct vrift_stat attr;
-    int32_t error = vr_dispatch_getattr(
-        inode, VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION | VRIFT_STAT_DIGEST, &attr);
+    int32_t error =
+        vr_dispatch_getattr(inode, VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION | VRIFT_STAT_DIGEST, &attr);
     if (error)
         return error;
     vr_inode_attr_fresh(inode, token, &attr, asked);

@@ -19,8 +19,8 @@ enum vr_rank {
     VR_RANK_RENAME,       /* of directories from one parent to another */
     VR_RANK_DIR,          /* a directory whose names change; the ancestor of two */
     VR_RANK_DIR2,         /* the second directory of a rename */
-    VR_RANK_CHILD,        /* an inode whose name goes or comes: victim of unlink, source of link, file that is written */
-    VR_RANK_CHILD2,       /* the second such of a rename */
+    VR_RANK_CHILD,  /* an inode whose name goes or comes: victim of unlink, source of link, file that is written */
+    VR_RANK_CHILD2, /* the second such of a rename */
     /* per instance */
     VR_RANK_MOUNT = 0x10000, /* the shape of a mount tree */
     VR_RANK_DCACHE,          /* names, mount table, where tasks stand */

@@ -14,6 +14,7 @@ struct answer {
     struct vr_dentry *fresh[VR_LOOKUP_BATCH];
     uint32_t count;
     uint64_t asked_ns;
+    struct vr_inode *spares; /* by hash_next: what holds the nodes of inodes that were known already */
 };
 
 void vr_lookup_name(struct vr_lookup_name *out, const struct vr_component *name)
@@ -26,8 +27,9 @@ void vr_lookup_name(struct vr_lookup_name *out, const struct vr_component *name)
 
 /* A dentry for one answer. The entry's node is taken, also on failure. */
 static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, const struct vrift_entry *entry,
-                             uint64_t asked_ns, struct vr_dentry **out)
+                             struct answer *answer, struct vr_dentry **out)
 {
+    uint64_t asked_ns = answer->asked_ns;
     struct vr_inode *fresh = vr_inode_new(sb);
     struct vr_dentry *dentry = vr_dcache_new(sb, name);
     if (!fresh || !dentry) {
@@ -41,7 +43,8 @@ static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, cons
     if (inode != fresh) {
         if (!sb->attrs_stable)
             vr_inode_attr_fresh(inode, vr_inode_attr_token(inode), &entry->attr, asked_ns);
-        vr_inode_unref(fresh);
+        fresh->hash_next = answer->spares;
+        answer->spares = fresh;
     } else if ((entry->attr.mask & PERMISSION_MASK) != PERMISSION_MASK) {
         struct vrift_stat attr;
         error = vr_inode_getattr(inode, 0, &attr);
@@ -56,13 +59,17 @@ static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, cons
     return 0;
 }
 
-/* Nobody saw these: let them go. */
-static void discard(struct answer *answer)
+/* What was not kept goes to where it is let go without a lock. */
+static void discard(struct answer *answer, struct vr_reap *reap)
 {
+    while (answer->spares) {
+        struct vr_inode *spare = answer->spares;
+        answer->spares = spare->hash_next;
+        vr_dcache_reap_spare(reap, spare);
+    }
     for (uint32_t i = 0; i < answer->count; i++) {
-        struct vr_inode *inode = answer->fresh[i]->inode;
-        vr_dcache_discard(answer->fresh[i]);
-        vr_inode_unref(inode);
+        answer->fresh[i]->hash_next = reap->fresh;
+        reap->fresh = answer->fresh[i];
     }
     answer->count = 0;
 }
@@ -83,6 +90,7 @@ static int32_t ask(struct vr_dentry *dir, const struct vr_component *names, uint
     }
     uint32_t done;
     answer->count = 0;
+    answer->spares = NULL;
     answer->asked_ns = vr_inode_now(sb);
     int32_t result = vr_dispatch_walk(sb, &dir->inode->node, given, count, entries, &done);
     int32_t error = 0;
@@ -91,7 +99,7 @@ static int32_t ask(struct vr_dentry *dir, const struct vr_component *names, uint
             vr_dispatch_forget(sb, &entries[i].node);
             continue;
         }
-        error = make_positive(sb, &names[i], &entries[i], answer->asked_ns, &answer->fresh[i]);
+        error = make_positive(sb, &names[i], &entries[i], answer, &answer->fresh[i]);
         if (!error)
             answer->count++;
     }
@@ -125,14 +133,15 @@ static struct vr_dentry *keep(struct vr_dentry *dir, struct answer *answer, stru
 int32_t vr_lookup_names(struct vr_dentry *dir, const struct vr_component *names, uint32_t count, struct vr_dentry **out)
 {
     vrift_sb *sb = dir->sb;
-    struct vr_reap reap = {NULL, NULL};
+    struct vr_reap reap = VR_REAP_INIT;
     uint64_t finished = atomic_load(&sb->finished);
     uint64_t started = atomic_load(&sb->started);
     if (started == finished) {
         struct answer answer;
         int32_t error = ask(dir, names, count, &answer);
         if (error) {
-            discard(&answer);
+            discard(&answer, &reap);
+            vr_dcache_reap(sb->vfs, &reap);
             return error;
         }
         vr_dcache_write_begin(sb->vfs);
@@ -140,7 +149,7 @@ int32_t vr_lookup_names(struct vr_dentry *dir, const struct vr_component *names,
         if (kept)
             *out = keep(dir, &answer, &reap);
         vr_dcache_write_end(sb->vfs);
-        discard(&answer);
+        discard(&answer, &reap);
         vr_dcache_reap(sb->vfs, &reap);
         if (kept) {
             vr_dcache_balance(sb->vfs, sb->depth);
@@ -181,7 +190,7 @@ int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const st
     int32_t error = vr_lookup_names(dir, name, 1, out);
     if (error || *out == stale)
         return error;
-    struct vr_reap reap = {NULL, NULL};
+    struct vr_reap reap = VR_REAP_INIT;
     vr_dcache_write_begin(dir->sb->vfs);
     vr_dcache_drop(stale, true, &reap);
     vr_dcache_write_end(dir->sb->vfs);
@@ -218,6 +227,6 @@ int32_t vr_lookup_locked(struct vr_dentry *dir, const struct vr_component *name,
         *out = keep(dir, &answer, reap);
         vr_dcache_write_end(sb->vfs);
     }
-    discard(&answer);
+    discard(&answer, reap);
     return error;
 }

@@ -110,14 +110,14 @@ struct vr_mount {
 
 struct vr_dcache {
     vr_os_rwlock lock;
-    struct vr_dentry **buckets;         /* lock */
-    uint32_t mask;                      /* lock */
-    struct vr_dentry *ring[2];          /* lock; the clock's hands: 0 existing, 1 negative names */
-    struct vr_mount **mounts;           /* lock; by parent and point */
-    _Atomic uint64_t dentries;          /* written under the lock's write side */
-    _Atomic uint64_t negatives;         /* likewise */
-    _Atomic uint64_t bytes;             /* charged: dentries, inodes, link texts */
-    _Atomic uint64_t negative_bytes;    /* written under the lock's write side */
+    struct vr_dentry **buckets;      /* lock */
+    uint32_t mask;                   /* lock */
+    struct vr_dentry *ring[2];       /* lock; the clock's hands: 0 existing, 1 negative names */
+    struct vr_mount **mounts;        /* lock; by parent and point */
+    _Atomic uint64_t dentries;       /* written under the lock's write side */
+    _Atomic uint64_t negatives;      /* likewise */
+    _Atomic uint64_t bytes;          /* charged: dentries, inodes, link texts */
+    _Atomic uint64_t negative_bytes; /* written under the lock's write side */
     _Atomic uint64_t hits, misses, evicted, inodes;
 };
 
@@ -144,20 +144,20 @@ struct vrift_sb {
     uint64_t number;
     uint32_t depth;
     struct vrift_consistency consistency[VRIFT_ASPECT_COUNT];
-    bool names_stable;    /* nobody else changes names: a cached one is always good */
-    bool negatives;       /* that a name does not exist may be kept */
-    bool completes;       /* a directory may be known completely */
-    bool attrs_stable;    /* nobody else changes attributes */
-    uint64_t names_age;   /* ns, where names are not stable */
-    uint64_t attrs_age;   /* ns, where attributes are not stable */
+    bool names_stable;  /* nobody else changes names: a cached one is always good */
+    bool negatives;     /* that a name does not exist may be kept */
+    bool completes;     /* a directory may be known completely */
+    bool attrs_stable;  /* nobody else changes attributes */
+    uint64_t names_age; /* ns, where names are not stable */
+    uint64_t attrs_age; /* ns, where attributes are not stable */
     struct vr_dentry *root;
-    vr_os_mutex rename_mutex;   /* directories do not change parents while it is held */
-    _Atomic uint64_t started;   /* changes of names begun and ended: equal when none is in flight. A look-up */
-    _Atomic uint64_t finished;  /* that saw one begin asks again under the directory's lock */
+    vr_os_mutex rename_mutex;  /* directories do not change parents while it is held */
+    _Atomic uint64_t started;  /* changes of names begun and ended: equal when none is in flight. A look-up */
+    _Atomic uint64_t finished; /* that saw one begin asks again under the directory's lock */
     vr_os_mutex inode_lock;
-    struct vr_inode **inodes;        /* inode_lock */
-    _Atomic uint32_t inode_mask;     /* written under inode_lock */
-    _Atomic uint32_t inode_count;    /* written under inode_lock */
+    struct vr_inode **inodes;     /* inode_lock */
+    _Atomic uint32_t inode_mask;  /* written under inode_lock */
+    _Atomic uint32_t inode_count; /* written under inode_lock */
 };
 
 struct vrift_ns {
@@ -194,11 +194,11 @@ struct vr_fdtable {
 };
 
 struct vrift_task {
-    vrift_vfs *vfs;         /* held */
-    vrift_ns *ns;           /* held */
-    struct vr_path root;    /* dcache lock; held */
-    struct vr_path cwd;     /* dcache lock; held */
-    vrift_cred *cred;       /* dcache lock; held */
+    vrift_vfs *vfs;      /* held */
+    vrift_ns *ns;        /* held */
+    struct vr_path root; /* dcache lock; held */
+    struct vr_path cwd;  /* dcache lock; held */
+    vrift_cred *cred;    /* dcache lock; held */
     _Atomic uint32_t umask;
     struct vr_fdtable files;
 };
@@ -210,13 +210,13 @@ struct vrift_file {
     uint32_t opened : 1;   /* the backend's open has succeeded: release it */
     uint64_t flags;        /* VRIFT_O_... */
     vrift_vfs *vfs;
-    struct vr_path path;    /* held */
-    vrift_cred *cred;       /* held; who opened it */
-    void *handle;           /* the backend's */
-    vr_os_mutex lock;       /* rank VR_RANK_POSITION */
-    uint64_t position;      /* lock; a directory's: 0, 1 past ".", 2 past "..", a backend's cookie plus 2 */
-    uint64_t listed;        /* lock; entries seen since position 0, UINT64_MAX once it was moved */
-    uint64_t listed_token;  /* lock; the superblock's `started` when the listing began */
+    struct vr_path path;   /* held */
+    vrift_cred *cred;      /* held; who opened it */
+    void *handle;          /* the backend's */
+    vr_os_mutex lock;      /* rank VR_RANK_POSITION */
+    uint64_t position;     /* lock; a directory's: 0, 1 past ".", 2 past "..", a backend's cookie plus 2 */
+    uint64_t listed;       /* lock; entries seen since position 0, UINT64_MAX once it was moved */
+    uint64_t listed_token; /* lock; the superblock's `started` when the listing began */
 };
 
 static inline bool vr_is_dir(const struct vr_inode *inode)

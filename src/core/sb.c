@@ -80,8 +80,8 @@ static int32_t ask_consistency(vrift_sb *sb)
     sb->names_age = names->max_age_ns < UINT64_MAX / 4 ? names->max_age_ns : UINT64_MAX / 4;
     sb->attrs_age = attrs->max_age_ns < UINT64_MAX / 4 ? attrs->max_age_ns : UINT64_MAX / 4;
     sb->negatives = sb->names_stable || sb->names_age;
-    sb->completes = sb->names_stable &&
-                    sb->consistency[VRIFT_ASPECT_LISTINGS].model <= VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH;
+    sb->completes =
+        sb->names_stable && sb->consistency[VRIFT_ASPECT_LISTINGS].model <= VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH;
     return 0;
 }
 

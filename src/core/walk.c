@@ -322,10 +322,7 @@ static uint32_t collect_names(const struct vr_walk *walk, struct vr_component na
     uint32_t count = 1;
     names[0] = walk->last;
     const char *p = walk->p;
-    /* After a symlink's text the rest belongs to another directory: next_component() has left the text then. */
-    if (walk->final || p < walk->last.name || p > walk->end || walk->last.name + walk->last.length > p)
-        return count;
-    while (count < VR_LOOKUP_BATCH && p < walk->end) {
+    while (!walk->final && count < VR_LOOKUP_BATCH && p < walk->end) {
         p = vr_dcache_component(p, walk->end, &names[count]);
         const struct vr_component *name = &names[count];
         while (p < walk->end && *p == '/')

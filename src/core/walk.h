@@ -32,13 +32,13 @@ struct vr_walk {
     uint32_t flags;   /* VR_WALK_... */
     uint64_t resolve; /* VRIFT_RESOLVE_... */
     int32_t dirfd;
-    bool at_parent;      /* result: stopped before `last` */
-    bool last_slash;     /* result: slashes followed the last component */
+    bool at_parent;  /* result: stopped before `last` */
+    bool last_slash; /* result: slashes followed the last component */
     enum vr_last last_type;
     struct vr_component last;
     struct vr_path path; /* result, and where it stands meanwhile */
     struct vr_path root;
-    vrift_cred *cred;     /* whose permissions count; held once anything is */
+    vrift_cred *cred; /* whose permissions count; held once anything is */
     struct vr_walk_held held;
     struct vr_dentry *child; /* to step into next */
     vrift_file *dir_file;    /* held; behind dirfd */

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Attributes of what is held, for the calls that take a descriptor. */
+#ifndef VR_ATTR_H
+#define VR_ATTR_H
+
+#include "core/object.h"
+
+int32_t vr_attr_stat(const struct vr_path *path, struct vrift_stat *out);
+
+/* Sets a file's size with the inode locked, and clears setuid and setgid where a truncate does. */
+int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_inode *inode, void *handle, uint64_t length);
+
+#endif

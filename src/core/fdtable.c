@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "core/fdtable.h"
+
+#include "core/alloc.h"
+
+#include <vrift/file.h>
+
+#include <assert.h>
+#include <string.h>
+
+#define FIRST_SLOTS 32u
+
+static void lock_table(struct vr_fdtable *table)
+{
+    vr_lockrank_take(VR_RANK_LEAF);
+    vr_os_mutex_lock(&table->lock);
+}
+
+static void unlock_table(struct vr_fdtable *table)
+{
+    vr_os_mutex_unlock(&table->lock);
+    vr_lockrank_give(VR_RANK_LEAF);
+}
+
+int32_t vr_fdtable_init(struct vr_fdtable *table, uint32_t limit)
+{
+    memset(table, 0, sizeof *table);
+    table->limit = limit;
+    return vr_os_mutex_init(&table->lock);
+}
+
+void vr_fdtable_dispose(vrift_vfs *vfs, struct vr_fdtable *table)
+{
+    for (uint32_t i = 0; i < table->count; i++)
+        vrift_file_unref(table->slots[i].file);
+    vr_alloc_free(vfs->allocator, table->slots);
+    vr_os_mutex_destroy(&table->lock);
+}
+
+int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out)
+{
+    lock_table(table);
+    vrift_file *file = fd >= 0 && (uint32_t)fd < table->count ? table->slots[fd].file : NULL;
+    vrift_file_ref(file);
+    unlock_table(table);
+    if (!file)
+        return -VRIFT_EBADF;
+    *out = file;
+    return 0;
+}
+
+int32_t vr_fdtable_get_open(struct vr_fdtable *table, int32_t fd, vrift_file **out)
+{
+    vrift_file *file;
+    int32_t error = vr_fdtable_get(table, fd, &file);
+    if (error)
+        return error;
+    if (file->flags & VRIFT_O_PATH) {
+        vrift_file_unref(file);
+        return -VRIFT_EBADF;
+    }
+    *out = file;
+    return 0;
+}
+
+/* Makes room for descriptors below `wanted`. Memory is taken without the lock, so another may have grown it. */
+static int32_t grow(vrift_vfs *vfs, struct vr_fdtable *table, uint32_t wanted)
+{
+    uint32_t count = FIRST_SLOTS;
+    while (count < wanted)
+        count *= 2;
+    struct vr_slot *slots = vr_alloc_zero(vfs->allocator, count, sizeof *slots);
+    if (!slots)
+        return -VRIFT_ENOMEM;
+    lock_table(table);
+    struct vr_slot *old = slots;
+    if (table->count < count) {
+        old = table->slots;
+        if (table->count)
+            memcpy(slots, old, table->count * sizeof *slots);
+        table->slots = slots;
+        table->count = count;
+    }
+    unlock_table(table);
+    vr_alloc_free(vfs->allocator, old);
+    return 0;
+}
+
+/* Under the lock: takes the lowest free one, or tells how large the table must become. */
+static bool take_lowest(struct vr_fdtable *table, int32_t *fd)
+{
+    uint32_t i = table->first_free;
+    while (i < table->count && table->slots[i].taken)
+        i++;
+    table->first_free = i;
+    if (i >= table->count)
+        return false;
+    table->slots[i].taken = 1;
+    table->first_free = i + 1;
+    *fd = (int32_t)i;
+    return true;
+}
+
+int32_t vr_fdtable_reserve(vrift_vfs *vfs, struct vr_fdtable *table, int32_t *out)
+{
+    for (;;) {
+        int32_t fd = 0;
+        lock_table(table);
+        bool taken = take_lowest(table, &fd);
+        uint32_t next = table->first_free;
+        if (taken && (uint32_t)fd >= table->limit) {
+            table->slots[fd].taken = 0;
+            table->first_free = (uint32_t)fd;
+        }
+        unlock_table(table);
+        if (taken ? (uint32_t)fd >= table->limit : next >= table->limit)
+            return -VRIFT_EMFILE;
+        if (taken) {
+            *out = fd;
+            return 0;
+        }
+        int32_t error = grow(vfs, table, next + 1);
+        if (error)
+            return error;
+    }
+}
+
+void vr_fdtable_fill(struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec)
+{
+    lock_table(table);
+    assert(table->slots[fd].taken && !table->slots[fd].file);
+    table->slots[fd].file = file;
+    table->slots[fd].cloexec = cloexec;
+    unlock_table(table);
+}
+
+/* Under the lock. */
+static void release_slot(struct vr_fdtable *table, uint32_t fd)
+{
+    memset(&table->slots[fd], 0, sizeof table->slots[fd]);
+    if (fd < table->first_free)
+        table->first_free = fd;
+}
+
+void vr_fdtable_cancel(struct vr_fdtable *table, int32_t fd)
+{
+    lock_table(table);
+    assert(table->slots[fd].taken && !table->slots[fd].file);
+    release_slot(table, (uint32_t)fd);
+    unlock_table(table);
+}
+
+int32_t vr_fdtable_remove(struct vr_fdtable *table, int32_t fd, vrift_file **out)
+{
+    lock_table(table);
+    vrift_file *file = fd >= 0 && (uint32_t)fd < table->count ? table->slots[fd].file : NULL;
+    if (file)
+        release_slot(table, (uint32_t)fd);
+    unlock_table(table);
+    if (!file)
+        return -VRIFT_EBADF;
+    *out = file;
+    return 0;
+}
+
+int32_t vr_fdtable_replace(vrift_vfs *vfs, struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec,
+                           vrift_file **before)
+{
+    if (fd < 0 || (uint32_t)fd >= table->limit)
+        return -VRIFT_EBADF;
+    int32_t error = grow(vfs, table, (uint32_t)fd + 1);
+    if (error)
+        return error;
+    lock_table(table);
+    struct vr_slot *slot = &table->slots[fd];
+    /* Another thread is about to open into it: as Linux. */
+    if (slot->taken && !slot->file) {
+        error = -VRIFT_EBUSY;
+    } else {
+        *before = slot->file;
+        *slot = (struct vr_slot){file, 1, cloexec};
+    }
+    unlock_table(table);
+    return error;
+}
+
+int32_t vr_fdtable_copy(vrift_vfs *vfs, struct vr_fdtable *from, struct vr_fdtable *to)
+{
+    for (;;) {
+        lock_table(from);
+        uint32_t count = from->count;
+        if (count <= to->count) {
+            for (uint32_t i = 0; i < count; i++) {
+                if (!from->slots[i].file)
+                    continue;
+                to->slots[i] = from->slots[i];
+                vrift_file_ref(to->slots[i].file);
+            }
+        }
+        unlock_table(from);
+        if (count <= to->count)
+            return 0;
+        int32_t error = grow(vfs, to, count);
+        if (error)
+            return error;
+    }
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* A task's table of descriptors. */
+#ifndef VR_FDTABLE_H
+#define VR_FDTABLE_H
+
+#include "core/object.h"
+
+int32_t vr_fdtable_init(struct vr_fdtable *table, uint32_t limit);
+/* Closes all. */
+void vr_fdtable_dispose(vrift_vfs *vfs, struct vr_fdtable *table);
+
+/* The description behind a descriptor, with a reference; -VRIFT_EBADF. */
+int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out);
+
+/* Likewise unless it was opened with O_PATH. */
+int32_t vr_fdtable_get_open(struct vr_fdtable *table, int32_t fd, vrift_file **out);
+
+/* Takes the lowest free descriptor, to be filled or cancelled. -VRIFT_EMFILE, -VRIFT_ENOMEM. */
+int32_t vr_fdtable_reserve(vrift_vfs *vfs, struct vr_fdtable *table, int32_t *out);
+/* Takes over the reference on file. */
+void vr_fdtable_fill(struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec);
+void vr_fdtable_cancel(struct vr_fdtable *table, int32_t fd);
+
+/* Takes a descriptor out; its reference is the caller's. */
+int32_t vr_fdtable_remove(struct vr_fdtable *table, int32_t fd, vrift_file **out);
+
+/* Puts file at fd, taking over the reference; what was there is the caller's (NULL: nothing). */
+int32_t vr_fdtable_replace(vrift_vfs *vfs, struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec,
+                           vrift_file **before);
+
+/* Fills an empty table with what another holds. */
+int32_t vr_fdtable_copy(vrift_vfs *vfs, struct vr_fdtable *from, struct vr_fdtable *to);
+
+#endif

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The calls that take a descriptor: reading, writing, seeking; and the table. */
+#include "core/attr.h"
+#include "core/description.h"
+#include "core/dispatch.h"
+#include "core/fdtable.h"
+#include "core/inode.h"
+#include "core/perm.h"
+#include "core/walk.h"
+
+#include <vrift/file.h>
+#include <vrift/task.h>
+
+#include <string.h>
+
+#define MOST_BUFFERS 1024u
+#define MOST_BYTES   0x7ffff000u /* in one call, as Linux */
+
+/* -- Descriptors --------------------------------------------------------------------------------------------------- */
+
+int32_t vrift_close(vrift_task *task, int32_t fd)
+{
+    vrift_file *file;
+    if (!task)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_fdtable_remove(&task->files, fd, &file);
+    return error ? error : vr_description_put(file);
+}
+
+int32_t vrift_task_file(vrift_task *task, int32_t fd, vrift_file **out)
+{
+    return task && out ? vr_fdtable_get(&task->files, fd, out) : -VRIFT_EINVAL;
+}
+
+int32_t vrift_task_install(vrift_task *task, vrift_file *file)
+{
+    int32_t fd;
+    if (!task || !file || file->vfs != task->vfs)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_fdtable_reserve(task->vfs, &task->files, &fd);
+    if (error)
+        return error;
+    vr_fdtable_fill(&task->files, fd, vrift_file_ref(file), false);
+    return fd;
+}
+
+int32_t vrift_dup(vrift_task *task, int32_t fd)
+{
+    vrift_file *file;
+    if (!task)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_fdtable_get(&task->files, fd, &file);
+    if (error)
+        return error;
+    int32_t result = vrift_task_install(task, file);
+    vrift_file_unref(file);
+    return result;
+}
+
+int32_t vrift_dup3(vrift_task *task, int32_t old_fd, int32_t new_fd, uint64_t flags)
+{
+    vrift_file *file, *before = NULL;
+    if (!task || flags & ~VRIFT_O_CLOEXEC || old_fd == new_fd)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_fdtable_get(&task->files, old_fd, &file);
+    if (error)
+        return error;
+    error = vr_fdtable_replace(task->vfs, &task->files, new_fd, file, flags & VRIFT_O_CLOEXEC, &before);
+    if (error) {
+        vrift_file_unref(file);
+        return error;
+    }
+    vrift_file_unref(before);
+    return new_fd;
+}
+
+/* -- Bytes --------------------------------------------------------------------------------------------------------- */
+
+static int32_t check_buffers(const struct vrift_iovec *iov, uint32_t count)
+{
+    uint64_t total = 0;
+    if (count > MOST_BUFFERS || (count && !iov))
+        return -VRIFT_EINVAL;
+    for (uint32_t i = 0; i < count; i++) {
+        if (iov[i].length && !iov[i].base)
+            return -VRIFT_EFAULT;
+        if (iov[i].length > INT64_MAX - total)
+            return -VRIFT_EINVAL;
+        total += iov[i].length;
+    }
+    return 0;
+}
+
+static int32_t check_readable(const vrift_file *file)
+{
+    if (file->flags & VRIFT_O_PATH || !file->readable)
+        return -VRIFT_EBADF;
+    return vr_is_dir(file->path.dentry->inode) ? -VRIFT_EISDIR : 0;
+}
+
+static int32_t check_writable(const vrift_file *file)
+{
+    return file->flags & VRIFT_O_PATH || !file->writable ? -VRIFT_EBADF : 0;
+}
+
+static int64_t read_buffers(vrift_file *file, const struct vrift_iovec *iov, uint32_t count, uint64_t offset)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count && total < MOST_BYTES; i++) {
+        size_t wanted = iov[i].length < MOST_BYTES - total ? iov[i].length : (size_t)(MOST_BYTES - total);
+        if (!wanted)
+            continue;
+        if (offset + total > (uint64_t)INT64_MAX - wanted)
+            return total ? (int64_t)total : -VRIFT_EINVAL;
+        int64_t got = vr_dispatch_pread(file->path.dentry->inode, file->handle, iov[i].base, wanted, offset + total);
+        if (got < 0)
+            return total ? (int64_t)total : got;
+        total += (uint64_t)got;
+        if ((size_t)got < wanted)
+            break;
+    }
+    return (int64_t)total;
+}
+
+/* With the inode locked. *end tells where the last write ended. */
+static int64_t write_locked(vrift_file *file, const vrift_cred *cred, const struct vrift_iovec *iov, uint32_t count,
+                            uint64_t offset, uint64_t *end)
+{
+    struct vr_inode *inode = file->path.dentry->inode;
+    uint64_t flags = file->flags & (VRIFT_O_APPEND | VRIFT_O_SYNC | VRIFT_O_DSYNC);
+    uint32_t killed = vr_perm_killed_by_write(cred, inode);
+    if (killed) {
+        struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_MODE};
+        set.mode = atomic_load_explicit(&inode->mode, memory_order_relaxed) & 07777 & ~killed;
+        int32_t error = vr_inode_setattr(inode, NULL, &set);
+        if (error)
+            return error;
+    }
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count && total < MOST_BYTES; i++) {
+        size_t wanted = iov[i].length < MOST_BYTES - total ? iov[i].length : (size_t)(MOST_BYTES - total);
+        if (!wanted)
+            continue;
+        if (!(flags & VRIFT_O_APPEND) && offset + total > (uint64_t)INT64_MAX - wanted)
+            return total ? (int64_t)total : -VRIFT_EFBIG;
+        int64_t put = vr_dispatch_pwrite(inode, file->handle, iov[i].base, wanted, offset + total, flags, end);
+        if (put < 0)
+            return total ? (int64_t)total : put;
+        total += (uint64_t)put;
+        if ((size_t)put < wanted)
+            break;
+    }
+    return (int64_t)total;
+}
+
+static int64_t write_buffers(vrift_file *file, const vrift_cred *cred, const struct vrift_iovec *iov, uint32_t count,
+                             uint64_t offset, uint64_t *end)
+{
+    struct vr_inode *inode = file->path.dentry->inode;
+    bool empty = true;
+    for (uint32_t i = 0; i < count; i++)
+        empty = empty && !iov[i].length;
+    if (empty)
+        return 0;
+    vr_inode_lock(inode, VR_RANK_CHILD);
+    int64_t result = write_locked(file, cred, iov, count, offset, end);
+    vr_inode_attr_forget(inode);
+    vr_inode_unlock(inode, VR_RANK_CHILD);
+    return result;
+}
+
+int64_t vrift_readv(vrift_task *task, int32_t fd, const struct vrift_iovec *iov, uint32_t count)
+{
+    vrift_file *file;
+    if (!task)
+        return -VRIFT_EINVAL;
+    int64_t result = vr_fdtable_get(&task->files, fd, &file);
+    if (result)
+        return result;
+    result = check_readable(file);
+    if (!result)
+        result = check_buffers(iov, count);
+    if (!result) {
+        vr_description_lock(file);
+        result = read_buffers(file, iov, count, file->position);
+        if (result > 0)
+            file->position += (uint64_t)result;
+        vr_description_unlock(file);
+    }
+    vrift_file_unref(file);
+    return result;
+}
+
+int64_t vrift_writev(vrift_task *task, int32_t fd, const struct vrift_iovec *iov, uint32_t count)
+{
+    vrift_file *file;
+    if (!task)
+        return -VRIFT_EINVAL;
+    int64_t result = vr_fdtable_get(&task->files, fd, &file);
+    if (result)
+        return result;
+    result = check_writable(file);
+    if (!result)
+        result = check_buffers(iov, count);
+    if (!result) {
+        vrift_cred *cred = vr_walk_cred(task);
+        uint64_t end = 0;
+        vr_description_lock(file);
+        result = write_buffers(file, cred, iov, count, file->position, &end);
+        if (result > 0)
+            file->position = file->flags & VRIFT_O_APPEND ? end : file->position + (uint64_t)result;
+        vr_description_unlock(file);
+        vrift_cred_unref(cred);
+    }
+    vrift_file_unref(file);
+    return result;
+}
+
+int64_t vrift_read(vrift_task *task, int32_t fd, void *buf, size_t len)
+{
+    struct vrift_iovec iov = {buf, len};
+    return vrift_readv(task, fd, &iov, 1);
+}
+
+int64_t vrift_write(vrift_task *task, int32_t fd, const void *buf, size_t len)
+{
+    struct vrift_iovec iov = {NULL, len};
+    memcpy(&iov.base, &buf, sizeof iov.base); /* only read from, though the struct cannot say so */
+    return vrift_writev(task, fd, &iov, 1);
+}
+
+int64_t vrift_file_pread(vrift_file *file, void *buf, size_t len, uint64_t offset)
+{
+    struct vrift_iovec iov = {buf, len};
+    if (!file || offset > INT64_MAX)
+        return -VRIFT_EINVAL;
+    int64_t error = check_readable(file);
+    if (!error)
+        error = check_buffers(&iov, 1);
+    return error ? error : read_buffers(file, &iov, 1, offset);
+}
+
+static int64_t pwrite_as(vrift_file *file, const vrift_cred *cred, const void *buf, size_t len, uint64_t offset)
+{
+    struct vrift_iovec iov = {NULL, len};
+    uint64_t end;
+    memcpy(&iov.base, &buf, sizeof iov.base);
+    int64_t error = check_writable(file);
+    if (!error)
+        error = check_buffers(&iov, 1);
+    return error ? error : write_buffers(file, cred, &iov, 1, offset, &end);
+}
+
+int64_t vrift_file_pwrite(vrift_file *file, const void *buf, size_t len, uint64_t offset)
+{
+    if (!file || offset > INT64_MAX)
+        return -VRIFT_EINVAL;
+    return pwrite_as(file, file->cred, buf, len, offset);
+}
+
+int64_t vrift_pread(vrift_task *task, int32_t fd, void *buf, size_t len, uint64_t offset)
+{
+    vrift_file *file;
+    if (!task)
+        return -VRIFT_EINVAL;
+    int64_t result = vr_fdtable_get(&task->files, fd, &file);
+    if (result)
+        return result;
+    result = vrift_file_pread(file, buf, len, offset);
+    vrift_file_unref(file);
+    return result;
+}
+
+int64_t vrift_pwrite(vrift_task *task, int32_t fd, const void *buf, size_t len, uint64_t offset)
+{
+    vrift_file *file;
+    if (!task || offset > INT64_MAX)
+        return -VRIFT_EINVAL;
+    int64_t result = vr_fdtable_get(&task->files, fd, &file);
+    if (result)
+        return result;
+    vrift_cred *cred = vr_walk_cred(task);
+    result = pwrite_as(file, cred, buf, len, offset);
+    vrift_cred_unref(cred);
+    vrift_file_unref(file);
+    return result;
+}
+
+/* -- Position and size --------------------------------------------------------------------------------------------- */
+
+/* With the position locked: where a seek leads. */
+static int64_t seek_target(vrift_file *file, int64_t offset, int32_t whence)
+{
+    struct vr_inode *inode = file->path.dentry->inode;
+    int64_t base = 0;
+    if (whence == VRIFT_SEEK_DATA || whence == VRIFT_SEEK_HOLE) {
+        if (!vr_is_file(inode))
+            return -VRIFT_EINVAL;
+        return offset < 0 ? -VRIFT_ENXIO : vr_dispatch_seek(inode, file->handle, (uint64_t)offset, whence);
+    }
+    if (whence == VRIFT_SEEK_CUR) {
+        base = (int64_t)file->position;
+    } else if (whence == VRIFT_SEEK_END) {
+        struct vrift_stat st;
+        if (vr_is_dir(inode))
+            return -VRIFT_EINVAL;
+        int32_t error = vr_attr_stat(&file->path, &st);
+        if (error)
+            return error;
+        base = (int64_t)st.size;
+    } else if (whence != VRIFT_SEEK_SET) {
+        return -VRIFT_EINVAL;
+    }
+    if (offset > 0 && base > INT64_MAX - offset)
+        return -VRIFT_EOVERFLOW;
+    return base + offset < 0 ? -VRIFT_EINVAL : base + offset;
+}
+
+int64_t vrift_lseek(vrift_task *task, int32_t fd, int64_t offset, int32_t whence)
+{
+    vrift_file *file;
+    if (!task)
+        return -VRIFT_EINVAL;
+    int64_t result = vr_fdtable_get_open(&task->files, fd, &file);
+    if (result)
+        return result;
+    vr_description_lock(file);
+    result = seek_target(file, offset, whence);
+    if (result >= 0 && (uint64_t)result != file->position) {
+        file->position = (uint64_t)result;
+        file->listed = UINT64_MAX;
+    }
+    vr_description_unlock(file);
+    vrift_file_unref(file);
+    return result;
+}
+
+int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length)
+{
+    vrift_file *file;
+    if (!task || length > INT64_MAX)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_fdtable_get_open(&task->files, fd, &file);
+    if (error)
+        return error;
+    if (!file->writable) {
+        error = -VRIFT_EINVAL;
+    } else {
+        vrift_cred *cred = vr_walk_cred(task);
+        error = vr_attr_truncate(cred, file->path.dentry->inode, file->handle, length);
+        vrift_cred_unref(cred);
+    }
+    vrift_file_unref(file);
+    return error;
+}
+
+int32_t vrift_fsync(vrift_task *task, int32_t fd)
+{
+    vrift_file *file;
+    if (!task)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_fdtable_get_open(&task->files, fd, &file);
+    if (error)
+        return error;
+    error = vr_dispatch_fsync(file->path.dentry->inode, file->handle);
+    vrift_file_unref(file);
+    return error;
+}
+
+int32_t vrift_file_stat(vrift_file *file, struct vrift_stat *out)
+{
+    return file && out ? vr_attr_stat(&file->path, out) : -VRIFT_EINVAL;
+}
+
+int32_t vrift_fstat(vrift_task *task, int32_t fd, struct vrift_stat *out)
+{
+    vrift_file *file;
+    if (!task || !out)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_fdtable_get(&task->files, fd, &file);
+    if (error)
+        return error;
+    error = vr_attr_stat(&file->path, out);
+    vrift_file_unref(file);
+    return error;
+}

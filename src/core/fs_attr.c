@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The calls that read and change attributes by path. */
+#include "core/attr.h"
+#include "core/dcache.h"
+#include "core/dispatch.h"
+#include "core/dpath.h"
+#include "core/inode.h"
+#include "core/mount.h"
+#include "core/perm.h"
+#include "core/walk.h"
+
+#include <vrift/fs.h>
+
+#include <string.h>
+
+/* The walk of an AT_... flags word; VRIFT_AT_SYMLINK_NOFOLLOW and _EMPTY_PATH are known. */
+static int32_t begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
+{
+    uint32_t how = flags & VRIFT_AT_SYMLINK_NOFOLLOW ? 0 : VR_WALK_FOLLOW;
+    if (flags & VRIFT_AT_EMPTY_PATH)
+        how |= VR_WALK_EMPTY;
+    return vr_walk_begin(walk, task, dirfd, path, how, 0);
+}
+
+#define AT_FLAGS (VRIFT_AT_SYMLINK_NOFOLLOW | VRIFT_AT_EMPTY_PATH)
+
+static void finish_stat(const struct vr_mount *mount, struct vrift_stat *out)
+{
+    out->dev = mount->sb->number;
+    out->mount_id = mount->id;
+    out->mask |= VRIFT_STAT_MOUNT_ID;
+}
+
+int32_t vr_attr_stat(const struct vr_path *path, struct vrift_stat *out)
+{
+    struct vr_inode *inode = path->dentry->inode;
+    struct vrift_stat attr;
+    int32_t error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &attr);
+    if (error)
+        return error;
+    finish_stat(path->mount, &attr);
+    *out = attr;
+    return 0;
+}
+
+int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, struct vrift_stat *out)
+{
+    if (!task || !path || !out || flags & ~AT_FLAGS)
+        return -VRIFT_EINVAL;
+    struct vr_walk walk;
+    struct vrift_stat attr;
+    int32_t error = begin(&walk, task, dirfd, path, flags);
+    if (!error) {
+        walk.peek = &attr;
+        error = vr_walk_run(&walk);
+    }
+    if (!error && walk.peeked) {
+        finish_stat(walk.path.mount, &attr);
+        *out = attr;
+    } else if (!error) {
+        error = vr_attr_stat(&walk.path, out);
+    }
+    vr_walk_end(&walk);
+    return error;
+}
+
+/* -- Changing ------------------------------------------------------------------------------------------------------ */
+
+/* Fills in what is to be changed, with the inode locked. */
+typedef int32_t (*prepare_fn)(const vrift_cred *cred, struct vr_inode *inode, const void *wanted,
+                              struct vrift_setattr *set);
+
+static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepare_fn prepare, const void *wanted)
+{
+    struct vr_inode *inode = path->dentry->inode;
+    struct vrift_setattr set = {.size = sizeof set};
+    int32_t error = vr_mount_want_write(path->mount);
+    if (error)
+        return error;
+    vr_inode_lock(inode, VR_RANK_CHILD);
+    error = prepare(cred, inode, wanted, &set);
+    if (!error)
+        error = vr_inode_setattr(inode, NULL, &set);
+    vr_inode_unlock(inode, VR_RANK_CHILD);
+    vr_mount_drop_write(path->mount);
+    return error;
+}
+
+static int32_t change_at(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, prepare_fn prepare,
+                         const void *wanted)
+{
+    if (!task || !path || flags & ~AT_FLAGS)
+        return -VRIFT_EINVAL;
+    struct vr_walk walk;
+    int32_t error = begin(&walk, task, dirfd, path, flags);
+    if (!error)
+        error = vr_walk_run(&walk);
+    if (!error)
+        error = change(&walk.path, walk.cred, prepare, wanted);
+    vr_walk_end(&walk);
+    return error;
+}
+
+static uint32_t permissions_of(const struct vr_inode *inode)
+{
+    return atomic_load_explicit(&inode->mode, memory_order_relaxed) & 07777;
+}
+
+static int32_t prepare_mode(const vrift_cred *cred, struct vr_inode *inode, const void *wanted,
+                            struct vrift_setattr *set)
+{
+    if (vr_is_link(inode))
+        return -VRIFT_EOPNOTSUPP;
+    if (!vr_perm_owner(cred, inode))
+        return -VRIFT_EPERM;
+    set->mask = VRIFT_SET_MODE;
+    set->mode = *(const uint32_t *)wanted & 07777;
+    if (!vr_perm_in_group(cred, atomic_load_explicit(&inode->gid, memory_order_relaxed)) &&
+        !vr_perm_capable(cred, VRIFT_CAP_FSETID))
+        set->mode &= ~(uint32_t)VRIFT_S_ISGID;
+    return 0;
+}
+
+int32_t vrift_fchmodat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t flags)
+{
+    return change_at(task, dirfd, path, flags, prepare_mode, &mode);
+}
+
+struct owners {
+    uint32_t uid, gid;
+};
+
+static int32_t prepare_owners(const vrift_cred *cred, struct vr_inode *inode, const void *wanted,
+                              struct vrift_setattr *set)
+{
+    const struct owners *owners = wanted;
+    uint32_t uid = atomic_load_explicit(&inode->uid, memory_order_relaxed);
+    uint32_t gid = atomic_load_explicit(&inode->gid, memory_order_relaxed);
+    bool may = vr_perm_capable(cred, VRIFT_CAP_CHOWN);
+    if (owners->uid != UINT32_MAX) {
+        if (!may && (cred->uid != uid || owners->uid != uid))
+            return -VRIFT_EPERM;
+        set->mask |= VRIFT_SET_UID;
+        set->uid = owners->uid;
+    }
+    if (owners->gid != UINT32_MAX) {
+        if (!may && (cred->uid != uid || (owners->gid != gid && !vr_perm_in_group(cred, owners->gid))))
+            return -VRIFT_EPERM;
+        set->mask |= VRIFT_SET_GID;
+        set->gid = owners->gid;
+    }
+    uint32_t killed = vr_perm_killed_by_chown(cred, inode);
+    if (killed) {
+        set->mask |= VRIFT_SET_MODE;
+        set->mode = permissions_of(inode) & ~killed;
+    }
+    return 0;
+}
+
+int32_t vrift_fchownat(vrift_task *task, int32_t dirfd, const char *path, uint32_t uid, uint32_t gid, uint64_t flags)
+{
+    struct owners owners = {uid, gid};
+    return change_at(task, dirfd, path, flags, prepare_owners, &owners);
+}
+
+static bool time_is_valid(const struct vrift_timespec *time)
+{
+    return time->nsec < 1000000000u || time->nsec == VRIFT_UTIME_NOW || time->nsec == VRIFT_UTIME_OMIT;
+}
+
+static int32_t prepare_times(const vrift_cred *cred, struct vr_inode *inode, const void *wanted,
+                             struct vrift_setattr *set)
+{
+    const struct vrift_timespec *times = wanted;
+    static const struct vrift_timespec now[2] = {{0, VRIFT_UTIME_NOW, 0}, {0, VRIFT_UTIME_NOW, 0}};
+    if (!times)
+        times = now;
+    bool touch = times[0].nsec == VRIFT_UTIME_NOW && times[1].nsec == VRIFT_UTIME_NOW;
+    if (!vr_perm_owner(cred, inode)) {
+        if (!touch)
+            return -VRIFT_EPERM;
+        int32_t error = vr_perm_check(cred, inode, VR_MAY_WRITE);
+        if (error)
+            return error;
+    }
+    if (times[0].nsec != VRIFT_UTIME_OMIT) {
+        set->mask |= VRIFT_SET_ATIME | (times[0].nsec == VRIFT_UTIME_NOW ? VRIFT_SET_ATIME_NOW : 0);
+        set->atime = times[0];
+    }
+    if (times[1].nsec != VRIFT_UTIME_OMIT) {
+        set->mask |= VRIFT_SET_MTIME | (times[1].nsec == VRIFT_UTIME_NOW ? VRIFT_SET_MTIME_NOW : 0);
+        set->mtime = times[1];
+    }
+    return 0;
+}
+
+int32_t vrift_utimensat(vrift_task *task, int32_t dirfd, const char *path, const struct vrift_timespec times[2],
+                        uint64_t flags)
+{
+    if (times && times[0].nsec == VRIFT_UTIME_OMIT && times[1].nsec == VRIFT_UTIME_OMIT)
+        return task && path && !(flags & ~AT_FLAGS) ? 0 : -VRIFT_EINVAL;
+    if (times && (!time_is_valid(&times[0]) || !time_is_valid(&times[1])))
+        return -VRIFT_EINVAL;
+    return change_at(task, dirfd, path, flags, prepare_times, times);
+}
+
+/* -- Size ---------------------------------------------------------------------------------------------------------- */
+
+int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_inode *inode, void *handle, uint64_t length)
+{
+    vr_inode_lock(inode, VR_RANK_CHILD);
+    struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_SIZE, .length = length};
+    uint32_t killed = vr_perm_killed_by_write(cred, inode);
+    if (killed) {
+        set.mask |= VRIFT_SET_MODE;
+        set.mode = permissions_of(inode) & ~killed;
+    }
+    int32_t error = vr_inode_setattr(inode, handle, &set);
+    vr_inode_unlock(inode, VR_RANK_CHILD);
+    return error;
+}
+
+int32_t vrift_truncate(vrift_task *task, const char *path, uint64_t length)
+{
+    if (!task || !path || length > INT64_MAX)
+        return -VRIFT_EINVAL;
+    struct vr_walk walk;
+    int32_t error = begin(&walk, task, VRIFT_AT_FDCWD, path, 0);
+    if (!error)
+        error = vr_walk_run(&walk);
+    if (!error) {
+        struct vr_inode *inode = walk.path.dentry->inode;
+        if (!vr_is_file(inode))
+            error = vr_is_dir(inode) ? -VRIFT_EISDIR : -VRIFT_EINVAL;
+        if (!error)
+            error = vr_mount_want_write(walk.path.mount);
+        if (!error) {
+            error = vr_perm_check(walk.cred, inode, VR_MAY_WRITE);
+            if (!error)
+                error = vr_attr_truncate(walk.cred, inode, NULL, length);
+            vr_mount_drop_write(walk.path.mount);
+        }
+    }
+    vr_walk_end(&walk);
+    return error;
+}
+
+/* -- Asking -------------------------------------------------------------------------------------------------------- */
+
+static int32_t check_access(const struct vr_walk *walk, uint32_t mode)
+{
+    const struct vr_inode *inode = walk->path.dentry->inode;
+    uint32_t type = atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT;
+    bool writes_bytes = type == VRIFT_S_IFREG || type == VRIFT_S_IFDIR || type == VRIFT_S_IFLNK;
+    if (mode & VR_MAY_EXEC && type == VRIFT_S_IFREG && vr_mount_is(walk->path.mount, VRIFT_MOUNT_NOEXEC))
+        return -VRIFT_EACCES;
+    int32_t error = vr_perm_check(walk->cred, inode, mode);
+    if (!error && mode & VR_MAY_WRITE && writes_bytes && vr_mount_is(walk->path.mount, VRIFT_MOUNT_RDONLY))
+        error = -VRIFT_EROFS;
+    return error;
+}
+
+int32_t vrift_faccessat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t flags)
+{
+    if (!task || !path || mode & ~7u || flags & ~AT_FLAGS)
+        return -VRIFT_EINVAL;
+    struct vr_walk walk;
+    int32_t error = begin(&walk, task, dirfd, path, flags);
+    if (!error)
+        error = vr_walk_run(&walk);
+    if (!error)
+        error = check_access(&walk, mode);
+    vr_walk_end(&walk);
+    return error;
+}
+
+int32_t vrift_statfs(vrift_task *task, int32_t dirfd, const char *path, struct vrift_statfs *out)
+{
+    if (!task || !path || !out)
+        return -VRIFT_EINVAL;
+    struct vr_walk walk;
+    int32_t error = begin(&walk, task, dirfd, path, VRIFT_AT_EMPTY_PATH);
+    if (!error)
+        error = vr_walk_run(&walk);
+    if (!error) {
+        struct vrift_statfs answer;
+        error = vr_dispatch_statfs(walk.path.mount->sb, &answer);
+        if (!error) {
+            answer.flags |= atomic_load(&walk.path.mount->flags);
+            answer.fsid = walk.path.mount->sb->number;
+            *out = answer;
+        }
+    }
+    vr_walk_end(&walk);
+    return error;
+}
+
+int64_t vrift_readlinkat(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
+{
+    if (!task || !path || !buf || !len)
+        return -VRIFT_EINVAL;
+    struct vr_walk walk;
+    /* An empty path means the symlink that dirfd has open, as on Linux. */
+    int64_t result = vr_walk_begin(&walk, task, dirfd, path, dirfd == VRIFT_AT_FDCWD ? 0 : VR_WALK_EMPTY, 0);
+    if (!result)
+        result = vr_walk_run(&walk);
+    if (!result) {
+        struct vr_inode *inode = walk.path.dentry->inode;
+        const char *text = NULL;
+        if (vr_is_link(inode))
+            result = vr_inode_readlink(inode, &text);
+        else
+            result = *path ? -VRIFT_EINVAL : -VRIFT_ENOENT;
+        if (!result) {
+            size_t length = strlen(text);
+            length = length < len ? length : len;
+            memcpy(buf, text, length);
+            result = (int64_t)length;
+        }
+    }
+    vr_walk_end(&walk);
+    return result;
+}
+
+int64_t vrift_realpath(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
+{
+    if (!task || !path || (!buf && len))
+        return -VRIFT_EINVAL;
+    struct vr_walk walk;
+    int64_t result = begin(&walk, task, dirfd, path, 0);
+    if (!result)
+        result = vr_walk_run(&walk);
+    if (!result) {
+        vr_dcache_read_begin(task->vfs);
+        result = vr_dpath_write(&walk.root, &walk.path, false, buf, len);
+        vr_dcache_read_end(task->vfs);
+    }
+    vr_walk_end(&walk);
+    return result;
+}

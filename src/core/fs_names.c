@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The calls that make and remove names: mkdirat, mknodat, symlinkat, linkat, unlinkat. */
+#include "core/dcache.h"
+#include "core/dispatch.h"
+#include "core/inode.h"
+#include "core/lookup.h"
+#include "core/mount.h"
+#include "core/names.h"
+#include "core/perm.h"
+#include "core/sb.h"
+#include "core/walk.h"
+
+#include <vrift/fs.h>
+
+#include <string.h>
+
+/* A name about to be made: its directory is locked, and it does not exist. */
+struct place {
+    struct vr_walk walk;
+    struct vr_dentry *dir;
+    bool locked, writing;
+    struct vr_reap reap;
+};
+
+static void end_place(struct place *place)
+{
+    if (place->locked)
+        vr_inode_unlock(place->dir->inode, VR_RANK_DIR);
+    if (place->writing)
+        vr_mount_drop_write(place->walk.path.mount);
+    if (place->dir) {
+        vr_dcache_reap(place->dir->sb->vfs, &place->reap);
+        vr_dcache_balance(place->dir->sb->vfs, place->dir->sb->depth);
+    }
+    vr_walk_end(&place->walk);
+}
+
+/* Walks to where a name is to be made and locks its directory. In the order in which Linux finds fault. */
+static int32_t begin_place(struct place *place, vrift_task *task, int32_t dirfd, const char *path, bool is_dir)
+{
+    struct vr_walk *walk = &place->walk;
+    place->dir = NULL;
+    place->locked = place->writing = false;
+    place->reap = (struct vr_reap)VR_REAP_INIT;
+    int32_t error = vr_walk_begin(walk, task, dirfd, path, VR_WALK_PARENT, 0);
+    if (!error)
+        error = vr_walk_run(walk);
+    if (error)
+        return error;
+    if (walk->last_type != VR_LAST_NAME)
+        return -VRIFT_EEXIST;
+    place->dir = walk->path.dentry;
+    int32_t read_only = vr_mount_want_write(walk->path.mount);
+    place->writing = !read_only;
+    vr_inode_lock(place->dir->inode, VR_RANK_DIR);
+    place->locked = true;
+    struct vr_dentry *there;
+    error = vr_lookup_locked(place->dir, &walk->last, &place->reap, &there);
+    if (error)
+        return error;
+    if (there) {
+        vr_dcache_write_begin(task->vfs);
+        vr_dcache_unref_locked(there, &place->reap);
+        vr_dcache_write_end(task->vfs);
+        return -VRIFT_EEXIST;
+    }
+    return walk->last_slash && !is_dir ? -VRIFT_ENOENT : read_only;
+}
+
+/* Drops what was made: the caller wanted the name only. */
+static void drop_made(struct place *place, struct vr_dentry *made)
+{
+    vr_inode_unlock(place->dir->inode, VR_RANK_DIR);
+    place->locked = false;
+    vr_dcache_unref(made);
+}
+
+static int32_t make(vrift_task *task, int32_t dirfd, const char *path, struct vrift_create *how, uint64_t capability)
+{
+    struct place place;
+    struct vr_dentry *made;
+    bool is_dir = (how->mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR;
+    int32_t error = begin_place(&place, task, dirfd, path, is_dir);
+    if (!error)
+        error = vr_perm_change_dir(place.walk.cred, place.dir->inode);
+    if (!error && capability && !vr_perm_capable(place.walk.cred, capability))
+        error = -VRIFT_EPERM;
+    if (!error) {
+        how->uid = place.walk.cred->uid;
+        vr_perm_inherit(place.walk.cred, place.dir->inode, atomic_load(&task->umask), &how->mode, &how->gid);
+        error = vr_names_create(place.dir, &place.walk.last, how, &place.reap, &made);
+    }
+    if (!error)
+        drop_made(&place, made);
+    end_place(&place);
+    return error;
+}
+
+int32_t vrift_mkdirat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode)
+{
+    struct vrift_create how = {.mode = VRIFT_S_IFDIR | (mode & (0777 | VRIFT_S_ISVTX))};
+    return task && path ? make(task, dirfd, path, &how, 0) : -VRIFT_EINVAL;
+}
+
+int32_t vrift_symlinkat(vrift_task *task, const char *target, int32_t dirfd, const char *path)
+{
+    struct vrift_create how = {.mode = VRIFT_S_IFLNK | 0777, .target = target};
+    if (!task || !target || !path)
+        return -VRIFT_EINVAL;
+    if (!*target)
+        return -VRIFT_ENOENT;
+    if (!memchr(target, '\0', VRIFT_PATH_MAX))
+        return -VRIFT_ENAMETOOLONG;
+    return make(task, dirfd, path, &how, 0);
+}
+
+int32_t vrift_mknodat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t rdev)
+{
+    struct vrift_create how = {.mode = mode & (VRIFT_S_IFMT | 07777)};
+    uint64_t capability = 0;
+    if (!task || !path)
+        return -VRIFT_EINVAL;
+    switch (mode & VRIFT_S_IFMT) {
+    case 0:
+        how.mode |= VRIFT_S_IFREG;
+        break;
+    case VRIFT_S_IFREG:
+    case VRIFT_S_IFIFO:
+    case VRIFT_S_IFSOCK:
+        break;
+    case VRIFT_S_IFCHR:
+    case VRIFT_S_IFBLK:
+        how.rdev = rdev;
+        /* A whiteout is anybody's. */
+        if ((mode & VRIFT_S_IFMT) != VRIFT_S_IFCHR || rdev)
+            capability = VRIFT_CAP_MKNOD;
+        break;
+    case VRIFT_S_IFDIR:
+        return -VRIFT_EPERM;
+    default:
+        return -VRIFT_EINVAL;
+    }
+    return make(task, dirfd, path, &how, capability);
+}
+
+/* -- link ---------------------------------------------------------------------------------------------------------- */
+
+/* As fs.protected_hardlinks = 1: nobody links what he could not read and write. */
+static int32_t may_link(const vrift_cred *cred, const struct vr_inode *inode)
+{
+    uint32_t mode = atomic_load_explicit(&inode->mode, memory_order_relaxed);
+    if (vr_perm_owner(cred, inode))
+        return 0;
+    if (!vr_is_file(inode) || mode & VRIFT_S_ISUID || (mode & (VRIFT_S_ISGID | 010)) == (VRIFT_S_ISGID | 010) ||
+        vr_perm_check(cred, inode, VR_MAY_READ | VR_MAY_WRITE))
+        return -VRIFT_EPERM;
+    return 0;
+}
+
+/* The inode is locked: only an unnamed file may come back from no links at all. */
+static int32_t may_gain_name(struct vr_inode *inode)
+{
+    struct vrift_stat st;
+    if (inode->tmpfile & VRIFT_CREATE_UNLINKABLE)
+        return -VRIFT_ENOENT;
+    int32_t error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &st);
+    if (error)
+        return error;
+    return st.nlink || inode->tmpfile ? 0 : -VRIFT_ENOENT;
+}
+
+static int32_t give_name(struct place *place, struct vr_inode *inode, struct vr_dentry **made)
+{
+    vrift_sb *sb = inode->sb;
+    struct vr_lookup_name given;
+    struct vrift_stat st;
+    int32_t error = may_gain_name(inode);
+    if (error)
+        return error;
+    struct vr_dentry *fresh = vr_dcache_new(sb, &place->walk.last);
+    if (!fresh)
+        return -VRIFT_ENOMEM;
+    vr_lookup_name(&given, &place->walk.last);
+    vr_sb_change_begin(sb);
+    uint64_t token = vr_inode_attr_token(inode);
+    error = vr_dispatch_link(inode, place->dir->inode, &given.name, &st);
+    if (!error) {
+        inode->tmpfile = 0;
+        vr_inode_attr_update(inode, token, &st);
+        vr_inode_ref(inode);
+        fresh->inode = inode;
+    }
+    vr_dcache_write_begin(sb->vfs);
+    if (!error)
+        *made = vr_dcache_add(place->dir, fresh, vr_inode_now(sb), &place->reap);
+    else
+        vr_dcache_doubt(place->dir, &place->walk.last, &place->reap);
+    vr_dcache_write_end(sb->vfs);
+    vr_sb_change_end(sb);
+    if (error)
+        vr_dcache_discard(fresh);
+    else
+        vr_inode_attr_forget(place->dir->inode);
+    return error;
+}
+
+static int32_t link_to(vrift_task *task, const struct vr_path *old, int32_t dirfd, const char *path)
+{
+    struct place place;
+    struct vr_inode *inode = old->dentry->inode;
+    struct vr_dentry *made;
+    int32_t error = begin_place(&place, task, dirfd, path, false);
+    if (!error && old->mount != place.walk.path.mount)
+        error = -VRIFT_EXDEV;
+    if (!error)
+        error = may_link(place.walk.cred, inode);
+    if (!error)
+        error = vr_perm_change_dir(place.walk.cred, place.dir->inode);
+    if (!error && vr_is_dir(inode))
+        error = -VRIFT_EPERM;
+    if (!error) {
+        vr_inode_lock(inode, VR_RANK_CHILD);
+        error = give_name(&place, inode, &made);
+        vr_inode_unlock(inode, VR_RANK_CHILD);
+    }
+    if (!error)
+        drop_made(&place, made);
+    end_place(&place);
+    return error;
+}
+
+int32_t vrift_linkat(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd, const char *new_path,
+                     uint64_t flags)
+{
+    if (!task || !old_path || !new_path || flags & ~(VRIFT_AT_SYMLINK_FOLLOW | VRIFT_AT_EMPTY_PATH))
+        return -VRIFT_EINVAL;
+    struct vr_walk walk;
+    uint32_t how = flags & VRIFT_AT_SYMLINK_FOLLOW ? VR_WALK_FOLLOW : 0;
+    if (flags & VRIFT_AT_EMPTY_PATH)
+        how |= VR_WALK_EMPTY;
+    int32_t error = vr_walk_begin(&walk, task, old_dirfd, old_path, how, 0);
+    if (!error)
+        error = vr_walk_run(&walk);
+    /* Who was handed a descriptor may not give its file a name, unless he could have opened it himself. */
+    if (!error && !*old_path && walk.dir_file && walk.dir_file->cred != walk.cred &&
+        !vr_perm_capable(walk.cred, VRIFT_CAP_DAC_READ_SEARCH))
+        error = -VRIFT_ENOENT;
+    if (!error)
+        error = link_to(task, &walk.path, new_dirfd, new_path);
+    vr_walk_end(&walk);
+    return error;
+}
+
+/* -- unlink -------------------------------------------------------------------------------------------------------- */
+
+static int32_t may_remove(const vrift_cred *cred, const struct vr_inode *dir, const struct vr_inode *victim,
+                          bool want_dir)
+{
+    int32_t error = vr_perm_change_dir(cred, dir);
+    if (!error)
+        error = vr_perm_sticky(cred, dir, victim);
+    if (error)
+        return error;
+    if (want_dir)
+        return vr_is_dir(victim) ? 0 : -VRIFT_ENOTDIR;
+    return vr_is_dir(victim) ? -VRIFT_EISDIR : 0;
+}
+
+/* Directory and victim are locked. */
+static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, const struct vr_component *name,
+                           uint64_t flags, struct vr_reap *reap)
+{
+    vrift_sb *sb = dir->sb;
+    struct vr_inode *inode = victim->inode;
+    struct vr_lookup_name given;
+    vr_dcache_read_begin(sb->vfs);
+    bool busy = victim->mounted;
+    vr_dcache_read_end(sb->vfs);
+    if (busy)
+        return -VRIFT_EBUSY;
+    vr_lookup_name(&given, name);
+    vr_sb_change_begin(sb);
+    int32_t error = vr_dispatch_unlink(dir->inode, &given.name, inode, flags);
+    vr_dcache_write_begin(sb->vfs);
+    if (!error) {
+        if (flags & VRIFT_AT_REMOVEDIR) {
+            atomic_store(&inode->unlinked, 1);
+            vr_dcache_prune(victim, reap);
+        }
+        vr_inode_ref(inode); /* it may leave the dentry before the caller is done with it */
+        vr_dcache_removed(victim, reap);
+    } else {
+        vr_dcache_doubt(dir, name, reap);
+    }
+    vr_dcache_write_end(sb->vfs);
+    vr_sb_change_end(sb);
+    if (!error) {
+        vr_inode_attr_forget(dir->inode);
+        vr_inode_attr_forget(inode);
+    }
+    return error;
+}
+
+static int32_t unlink_last(struct place *place, uint64_t flags, struct vr_dentry *victim)
+{
+    struct vr_walk *walk = &place->walk;
+    struct vr_inode *inode = victim->inode;
+    bool want_dir = flags & VRIFT_AT_REMOVEDIR;
+    if (!want_dir && walk->last_slash)
+        return vr_is_dir(inode) ? -VRIFT_EISDIR : -VRIFT_ENOTDIR;
+    int32_t error = may_remove(walk->cred, place->dir->inode, inode, want_dir);
+    if (error)
+        return error;
+    vr_inode_lock(inode, VR_RANK_CHILD);
+    error = remove_name(place->dir, victim, &walk->last, flags, &place->reap);
+    vr_inode_unlock(inode, VR_RANK_CHILD);
+    if (!error) {
+        vr_inode_unlock(place->dir->inode, VR_RANK_DIR);
+        place->locked = false;
+        vr_inode_unref(inode);
+    }
+    return error;
+}
+
+static int32_t check_last(enum vr_last type, uint64_t flags)
+{
+    if (type == VR_LAST_NAME)
+        return 0;
+    if (!(flags & VRIFT_AT_REMOVEDIR))
+        return -VRIFT_EISDIR;
+    return type == VR_LAST_DOT ? -VRIFT_EINVAL : type == VR_LAST_DOTDOT ? -VRIFT_ENOTEMPTY : -VRIFT_EBUSY;
+}
+
+int32_t vrift_unlinkat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
+{
+    if (!task || !path || flags & ~VRIFT_AT_REMOVEDIR)
+        return -VRIFT_EINVAL;
+    struct place place = {.dir = NULL};
+    struct vr_walk *walk = &place.walk;
+    struct vr_dentry *victim = NULL;
+    int32_t error = vr_walk_begin(walk, task, dirfd, path, VR_WALK_PARENT, 0);
+    if (!error)
+        error = vr_walk_run(walk);
+    if (!error)
+        error = check_last(walk->last_type, flags);
+    if (!error) {
+        error = vr_mount_want_write(walk->path.mount);
+        place.writing = !error;
+    }
+    if (!error) {
+        place.dir = walk->path.dentry;
+        vr_inode_lock(place.dir->inode, VR_RANK_DIR);
+        place.locked = true;
+        error = vr_lookup_locked(place.dir, &walk->last, &place.reap, &victim);
+        if (!error)
+            error = victim ? unlink_last(&place, flags, victim) : -VRIFT_ENOENT;
+    }
+    if (place.locked) {
+        vr_inode_unlock(place.dir->inode, VR_RANK_DIR);
+        place.locked = false;
+    }
+    vr_dcache_unref(victim);
+    end_place(&place);
+    return error;
+}

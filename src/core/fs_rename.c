@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* renameat2, after do_renameat2() and vfs_rename() of Linux. */
+#include "core/alloc.h"
+#include "core/dcache.h"
+#include "core/dispatch.h"
+#include "core/inode.h"
+#include "core/lookup.h"
+#include "core/mount.h"
+#include "core/perm.h"
+#include "core/sb.h"
+#include "core/walk.h"
+
+#include <vrift/fs.h>
+
+#define RENAME_FLAGS (VRIFT_RENAME_NOREPLACE | VRIFT_RENAME_EXCHANGE | VRIFT_RENAME_WHITEOUT)
+
+/* One rename as it goes. */
+struct renaming {
+    vrift_sb *sb;
+    uint64_t flags;
+    struct vr_walk *from, *to;
+    const vrift_cred *cred;
+    struct vr_dentry *old_dir, *new_dir; /* locked */
+    struct vr_inode *first, *second;     /* the locked inodes; second may be NULL */
+    bool across;                         /* the superblock's rename mutex is held */
+    struct vr_dentry *old, *target;      /* held; target is NULL if the new name does not exist */
+    char *old_name, *new_name;           /* allocations that the dentry cache takes */
+    struct vr_reap reap;
+};
+
+/* -- Locks --------------------------------------------------------------------------------------------------------- */
+
+/* Two directories: the ancestor first, else by address; the rename mutex keeps that from changing meanwhile. */
+static void lock_directories(struct renaming *r)
+{
+    struct vr_inode *a = r->old_dir->inode, *b = r->new_dir->inode;
+    r->across = r->old_dir != r->new_dir;
+    if (r->across)
+        vr_sb_rename_lock(r->sb);
+    if (a != b) {
+        vr_dcache_read_begin(r->sb->vfs);
+        bool swap = vr_dcache_below(r->old_dir, r->new_dir) ||
+                    (!vr_dcache_below(r->new_dir, r->old_dir) && (uintptr_t)b < (uintptr_t)a);
+        vr_dcache_read_end(r->sb->vfs);
+        r->first = swap ? b : a;
+        r->second = swap ? a : b;
+    } else {
+        r->first = a;
+        r->second = NULL;
+    }
+    vr_inode_lock(r->first, VR_RANK_DIR);
+    if (r->second)
+        vr_inode_lock(r->second, VR_RANK_DIR2);
+}
+
+static void unlock_directories(struct renaming *r)
+{
+    if (r->second)
+        vr_inode_unlock(r->second, VR_RANK_DIR2);
+    if (r->first)
+        vr_inode_unlock(r->first, VR_RANK_DIR);
+    if (r->across)
+        vr_sb_rename_unlock(r->sb);
+}
+
+/* -- Checks -------------------------------------------------------------------------------------------------------- */
+
+static int32_t find_both(struct renaming *r)
+{
+    int32_t error = vr_lookup_locked(r->old_dir, &r->from->last, &r->reap, &r->old);
+    if (!error && !r->old)
+        error = -VRIFT_ENOENT;
+    if (!error)
+        error = vr_lookup_locked(r->new_dir, &r->to->last, &r->reap, &r->target);
+    if (error)
+        return error;
+    bool old_is_dir = vr_is_dir(r->old->inode);
+    if (r->flags & VRIFT_RENAME_NOREPLACE && r->target)
+        return -VRIFT_EEXIST;
+    if (r->flags & VRIFT_RENAME_EXCHANGE) {
+        if (!r->target)
+            return -VRIFT_ENOENT;
+        if (!vr_is_dir(r->target->inode) && r->to->last_slash)
+            return -VRIFT_ENOTDIR;
+    }
+    if (!old_is_dir && (r->from->last_slash || (!(r->flags & VRIFT_RENAME_EXCHANGE) && r->to->last_slash)))
+        return -VRIFT_ENOTDIR;
+    vr_dcache_read_begin(r->sb->vfs);
+    bool into_itself = vr_dcache_below(r->new_dir, r->old);
+    bool onto_ancestor = r->target && vr_dcache_below(r->old_dir, r->target);
+    vr_dcache_read_end(r->sb->vfs);
+    if (into_itself)
+        return -VRIFT_EINVAL;
+    if (onto_ancestor)
+        return r->flags & VRIFT_RENAME_EXCHANGE ? -VRIFT_EINVAL : -VRIFT_ENOTEMPTY;
+    return 0;
+}
+
+static int32_t may_remove(const struct renaming *r, struct vr_dentry *dir, const struct vr_inode *victim, bool want_dir)
+{
+    int32_t error = vr_perm_change_dir(r->cred, dir->inode);
+    if (!error)
+        error = vr_perm_sticky(r->cred, dir->inode, victim);
+    if (error)
+        return error;
+    if (want_dir)
+        return vr_is_dir(victim) ? 0 : -VRIFT_ENOTDIR;
+    return vr_is_dir(victim) ? -VRIFT_EISDIR : 0;
+}
+
+static int32_t check_permissions(const struct renaming *r)
+{
+    struct vr_inode *inode = r->old->inode;
+    bool is_dir = vr_is_dir(inode);
+    bool exchange = r->flags & VRIFT_RENAME_EXCHANGE;
+    int32_t error = may_remove(r, r->old_dir, inode, is_dir);
+    if (error)
+        return error;
+    if (!r->target)
+        error = vr_perm_change_dir(r->cred, r->new_dir->inode);
+    else
+        error = may_remove(r, r->new_dir, r->target->inode, exchange ? vr_is_dir(r->target->inode) : is_dir);
+    /* A directory that gets another parent is written to: its `..` changes. */
+    if (!error && r->across && is_dir)
+        error = vr_perm_check(r->cred, inode, VR_MAY_WRITE);
+    if (!error && r->across && exchange && vr_is_dir(r->target->inode))
+        error = vr_perm_check(r->cred, r->target->inode, VR_MAY_WRITE);
+    return error;
+}
+
+/* -- Doing it ------------------------------------------------------------------------------------------------------ */
+
+static int32_t allocate_names(struct renaming *r)
+{
+    const struct vrift_allocator *allocator = r->sb->vfs->allocator;
+    r->new_name = vr_alloc_string(allocator, r->to->last.name, r->to->last.length);
+    if (r->flags & VRIFT_RENAME_EXCHANGE)
+        r->old_name = vr_alloc_string(allocator, r->from->last.name, r->from->last.length);
+    return r->new_name && (r->old_name || !(r->flags & VRIFT_RENAME_EXCHANGE)) ? 0 : -VRIFT_ENOMEM;
+}
+
+/* w: the dentry cache follows what the backend did. */
+static void move_dentries(struct renaming *r)
+{
+    if (r->flags & VRIFT_RENAME_EXCHANGE) {
+        vr_dcache_swap(r->old, &r->new_name, r->target, &r->old_name, &r->reap);
+        return;
+    }
+    if (r->target && vr_is_dir(r->target->inode)) {
+        atomic_store(&r->target->inode->unlinked, 1);
+        vr_dcache_prune(r->target, &r->reap);
+    }
+    struct vr_dentry *there = vr_dcache_find(r->sb->vfs, r->new_dir, &r->to->last);
+    if (there && there != r->old)
+        vr_dcache_drop(there, true, &r->reap);
+    vr_dcache_move(r->old, r->new_dir, &r->new_name, &r->to->last, &r->reap);
+    if (r->flags & VRIFT_RENAME_WHITEOUT)
+        r->old_dir->flags &= (uint16_t)~VR_DENTRY_COMPLETE;
+}
+
+static int32_t call_backend(struct renaming *r)
+{
+    struct vr_lookup_name old_name, new_name;
+    struct vr_inode *victim = r->target ? r->target->inode : NULL;
+    vr_lookup_name(&old_name, &r->from->last);
+    vr_lookup_name(&new_name, &r->to->last);
+    vr_sb_change_begin(r->sb);
+    int32_t error = vr_dispatch_rename(r->old_dir->inode, &old_name.name, r->old->inode, r->new_dir->inode,
+                                       &new_name.name, victim, r->flags);
+    vr_dcache_write_begin(r->sb->vfs);
+    if (!error) {
+        move_dentries(r);
+    } else {
+        vr_dcache_doubt(r->old_dir, &r->from->last, &r->reap);
+        vr_dcache_doubt(r->new_dir, &r->to->last, &r->reap);
+    }
+    vr_dcache_write_end(r->sb->vfs);
+    vr_sb_change_end(r->sb);
+    if (!error) {
+        vr_inode_attr_forget(r->old_dir->inode);
+        vr_inode_attr_forget(r->new_dir->inode);
+        vr_inode_attr_forget(r->old->inode);
+        if (victim)
+            vr_inode_attr_forget(victim);
+    }
+    return error;
+}
+
+/* With the directories locked. */
+static int32_t rename_locked(struct renaming *r)
+{
+    int32_t error = find_both(r);
+    if (error)
+        return error;
+    if (r->target && r->target->inode == r->old->inode)
+        return 0;
+    error = check_permissions(r);
+    if (!error)
+        error = allocate_names(r);
+    if (error)
+        return error;
+    struct vr_inode *victim = r->target ? r->target->inode : NULL;
+    if (victim)
+        vr_inode_lock(victim, VR_RANK_CHILD);
+    vr_dcache_read_begin(r->sb->vfs);
+    bool busy = r->old->mounted || (r->target && r->target->mounted);
+    vr_dcache_read_end(r->sb->vfs);
+    error = busy ? -VRIFT_EBUSY : call_backend(r);
+    if (victim)
+        vr_inode_unlock(victim, VR_RANK_CHILD);
+    return error;
+}
+
+static int32_t rename_between(struct vr_walk *from, struct vr_walk *to, uint64_t flags)
+{
+    if (from->path.mount != to->path.mount)
+        return -VRIFT_EXDEV;
+    if (from->last_type != VR_LAST_NAME)
+        return -VRIFT_EBUSY;
+    if (to->last_type != VR_LAST_NAME)
+        return flags & VRIFT_RENAME_NOREPLACE ? -VRIFT_EEXIST : -VRIFT_EBUSY;
+    int32_t error = vr_mount_want_write(from->path.mount);
+    if (error)
+        return error;
+    struct renaming r = {.sb = from->path.mount->sb,
+                         .flags = flags,
+                         .from = from,
+                         .to = to,
+                         .cred = from->cred,
+                         .old_dir = from->path.dentry,
+                         .new_dir = to->path.dentry};
+    lock_directories(&r);
+    error = rename_locked(&r);
+    unlock_directories(&r);
+    vr_dcache_reap(r.sb->vfs, &r.reap);
+    vr_dcache_unref(r.old);
+    vr_dcache_unref(r.target);
+    vr_alloc_free(r.sb->vfs->allocator, r.old_name);
+    vr_alloc_free(r.sb->vfs->allocator, r.new_name);
+    vr_mount_drop_write(from->path.mount);
+    return error;
+}
+
+int32_t vrift_renameat2(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
+                        const char *new_path, uint64_t flags)
+{
+    if (!task || !old_path || !new_path || flags & ~RENAME_FLAGS)
+        return -VRIFT_EINVAL;
+    if (flags & VRIFT_RENAME_EXCHANGE && flags & (VRIFT_RENAME_NOREPLACE | VRIFT_RENAME_WHITEOUT))
+        return -VRIFT_EINVAL;
+    struct vr_walk from, to;
+    int32_t error = vr_walk_begin(&from, task, old_dirfd, old_path, VR_WALK_PARENT, 0);
+    if (!error)
+        error = vr_walk_run(&from);
+    if (!error) {
+        error = vr_walk_begin(&to, task, new_dirfd, new_path, VR_WALK_PARENT, 0);
+        if (!error)
+            error = vr_walk_run(&to);
+        if (!error)
+            error = rename_between(&from, &to, flags);
+        vr_walk_end(&to);
+    }
+    vr_walk_end(&from);
+    return error;
+}

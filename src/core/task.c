@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Tasks and credentials: who asks, and where that is. */
+#include "core/alloc.h"
+#include "core/copyin.h"
+#include "core/dcache.h"
+#include "core/dpath.h"
+#include "core/fdtable.h"
+#include "core/mount.h"
+#include "core/perm.h"
+#include "core/walk.h"
+
+#include <vrift/file.h>
+#include <vrift/task.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_MAX_FILES 65536u
+#define MOST_FILES        (1u << 30)
+#define MOST_GROUPS       65536u
+
+/* -- Credentials --------------------------------------------------------------------------------------------------- */
+
+static int compare_groups(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+int32_t vrift_cred_new(vrift_vfs *vfs, const struct vrift_cred_options *options, vrift_cred **out)
+{
+    struct vrift_cred_options own;
+    if (!vfs || !out)
+        return -VRIFT_EINVAL;
+    int32_t error = VR_COPYIN(&own, options);
+    if (error)
+        return error;
+    if (!options)
+        own.capabilities = VRIFT_CAP_ALL;
+    if (own.group_count > MOST_GROUPS || (own.group_count && !own.groups))
+        return -VRIFT_EINVAL;
+    vrift_cred *cred = vr_alloc(vfs->allocator, sizeof *cred + own.group_count * sizeof(uint32_t));
+    if (!cred)
+        return -VRIFT_ENOMEM;
+    atomic_init(&cred->refs, 1);
+    cred->uid = own.uid;
+    cred->gid = own.gid;
+    cred->group_count = own.group_count;
+    cred->capabilities = own.capabilities;
+    cred->vfs = vr_vfs_ref(vfs);
+    if (own.group_count) {
+        memcpy(cred->groups, own.groups, own.group_count * sizeof(uint32_t));
+        qsort(cred->groups, own.group_count, sizeof(uint32_t), compare_groups);
+    }
+    *out = cred;
+    return 0;
+}
+
+vrift_cred *vrift_cred_ref(vrift_cred *cred)
+{
+    if (cred)
+        atomic_fetch_add_explicit(&cred->refs, 1, memory_order_relaxed);
+    return cred;
+}
+
+void vrift_cred_unref(vrift_cred *cred)
+{
+    if (!cred || atomic_fetch_sub_explicit(&cred->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    vrift_vfs *vfs = cred->vfs;
+    vr_alloc_free(vfs->allocator, cred);
+    vr_vfs_unref(vfs);
+}
+
+/* -- Tasks --------------------------------------------------------------------------------------------------------- */
+
+/* Takes over the reference on cred. */
+static int32_t make_task(vrift_ns *ns, vrift_cred *cred, uint32_t max_files, vrift_task **out)
+{
+    vrift_task *task = vr_alloc_zero(ns->vfs->allocator, 1, sizeof *task);
+    if (!task || vr_fdtable_init(&task->files, max_files)) {
+        vr_alloc_free(ns->vfs->allocator, task);
+        vrift_cred_unref(cred);
+        return -VRIFT_ENOMEM;
+    }
+    task->vfs = vr_vfs_ref(ns->vfs);
+    task->ns = vrift_ns_ref(ns);
+    task->cred = cred;
+    *out = task;
+    return 0;
+}
+
+int32_t vrift_task_new(vrift_ns *ns, vrift_cred *cred, const struct vrift_task_options *options, vrift_task **out)
+{
+    struct vrift_task_options own;
+    if (!ns || !out || (cred && cred->vfs != ns->vfs))
+        return -VRIFT_EINVAL;
+    int32_t error = VR_COPYIN(&own, options);
+    if (error)
+        return error;
+    if (own.reserved || own.max_files > MOST_FILES)
+        return -VRIFT_EINVAL;
+    if (cred)
+        vrift_cred_ref(cred);
+    else
+        error = vrift_cred_new(ns->vfs, NULL, &cred);
+    vrift_task *task;
+    if (!error)
+        error = make_task(ns, cred, own.max_files ? own.max_files : DEFAULT_MAX_FILES, &task);
+    if (error)
+        return error;
+    atomic_init(&task->umask, own.umask & 0777);
+    vr_dcache_read_begin(task->vfs);
+    /* The topmost mount on the root's place. */
+    task->root = (struct vr_path){ns->root, ns->root->root};
+    for (struct vr_mount *above; (above = vr_mount_find(task->vfs, task->root.mount, task->root.dentry));)
+        task->root = (struct vr_path){above, above->root};
+    task->cwd = task->root;
+    vr_path_ref(&task->root);
+    vr_path_ref(&task->cwd);
+    vr_dcache_read_end(task->vfs);
+    *out = task;
+    return 0;
+}
+
+int32_t vrift_task_fork(vrift_task *task, vrift_task **out)
+{
+    vrift_task *child;
+    if (!task || !out)
+        return -VRIFT_EINVAL;
+    int32_t error = make_task(task->ns, vr_walk_cred(task), task->files.limit, &child);
+    if (error)
+        return error;
+    atomic_init(&child->umask, atomic_load(&task->umask));
+    vr_dcache_read_begin(task->vfs);
+    child->root = task->root;
+    child->cwd = task->cwd;
+    vr_path_ref(&child->root);
+    vr_path_ref(&child->cwd);
+    vr_dcache_read_end(task->vfs);
+    error = vr_fdtable_copy(task->vfs, &task->files, &child->files);
+    if (error) {
+        vrift_task_free(child);
+        return error;
+    }
+    *out = child;
+    return 0;
+}
+
+void vrift_task_free(vrift_task *task)
+{
+    if (!task)
+        return;
+    vrift_vfs *vfs = task->vfs;
+    vr_fdtable_dispose(vfs, &task->files);
+    vr_path_unref(&task->cwd);
+    vr_path_unref(&task->root);
+    vrift_cred_unref(task->cred);
+    vrift_ns_unref(task->ns);
+    vr_alloc_free(vfs->allocator, task);
+    vr_vfs_unref(vfs);
+}
+
+int32_t vrift_task_set_cred(vrift_task *task, vrift_cred *cred)
+{
+    if (!task || !cred || cred->vfs != task->vfs)
+        return -VRIFT_EINVAL;
+    vrift_cred_ref(cred);
+    vr_dcache_write_begin(task->vfs);
+    vrift_cred *before = task->cred;
+    task->cred = cred;
+    vr_dcache_write_end(task->vfs);
+    vrift_cred_unref(before);
+    return 0;
+}
+
+int32_t vrift_umask(vrift_task *task, uint32_t mask)
+{
+    return task ? (int32_t)atomic_exchange(&task->umask, mask & 0777) : -VRIFT_EINVAL;
+}
+
+/* -- Where it is --------------------------------------------------------------------------------------------------- */
+
+/* Takes over the references of `to`. */
+static void replace_path(vrift_task *task, struct vr_path *where, const struct vr_path *to)
+{
+    vr_dcache_write_begin(task->vfs);
+    struct vr_path before = *where;
+    *where = *to;
+    vr_dcache_write_end(task->vfs);
+    vr_path_unref(&before);
+}
+
+static int32_t may_enter(vrift_task *task, const struct vr_path *path)
+{
+    vrift_cred *cred = vr_walk_cred(task);
+    int32_t error = vr_perm_search(cred, path->dentry->inode);
+    vrift_cred_unref(cred);
+    return error;
+}
+
+int32_t vrift_chdir(vrift_task *task, const char *path)
+{
+    struct vr_path to;
+    int32_t error = vr_walk_path(task, VRIFT_AT_FDCWD, path, VR_WALK_FOLLOW | VR_WALK_DIRECTORY, &to);
+    if (error)
+        return error;
+    error = may_enter(task, &to);
+    if (error)
+        vr_path_unref(&to);
+    else
+        replace_path(task, &task->cwd, &to);
+    return error;
+}
+
+int32_t vrift_fchdir(vrift_task *task, int32_t fd)
+{
+    vrift_file *file;
+    if (!task)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_fdtable_get(&task->files, fd, &file);
+    if (error)
+        return error;
+    error = vr_is_dir(file->path.dentry->inode) ? may_enter(task, &file->path) : -VRIFT_ENOTDIR;
+    if (!error) {
+        struct vr_path to = file->path;
+        vr_path_ref(&to);
+        replace_path(task, &task->cwd, &to);
+    }
+    vrift_file_unref(file);
+    return error;
+}
+
+int32_t vrift_chroot(vrift_task *task, const char *path)
+{
+    struct vr_path to;
+    int32_t error = vr_walk_path(task, VRIFT_AT_FDCWD, path, VR_WALK_FOLLOW | VR_WALK_DIRECTORY, &to);
+    if (error)
+        return error;
+    error = may_enter(task, &to);
+    if (!error && !vr_walk_capable(task, VRIFT_CAP_SYS_CHROOT))
+        error = -VRIFT_EPERM;
+    if (error)
+        vr_path_unref(&to);
+    else
+        replace_path(task, &task->root, &to);
+    return error;
+}
+
+int64_t vrift_getcwd(vrift_task *task, char *buf, size_t len)
+{
+    if (!task || (!buf && len))
+        return -VRIFT_EINVAL;
+    struct vr_path root, cwd;
+    vr_dcache_read_begin(task->vfs);
+    root = task->root;
+    cwd = task->cwd;
+    int64_t result = vr_dpath_write(&root, &cwd, true, buf, len);
+    vr_dcache_read_end(task->vfs);
+    return result;
+}
