@@ -19,4 +19,7 @@ char *vr_alloc_string(const struct vrift_allocator *allocator, const char *bytes
 
 void vr_alloc_free(const struct vrift_allocator *allocator, void *pointer);
 
+/* The allocator of an instance, for backends; it lives as long as the instance and its superblocks. (vfs.c) */
+const struct vrift_allocator *vr_alloc_of(const vrift_vfs *vfs);
+
 #endif

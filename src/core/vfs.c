@@ -69,6 +69,11 @@ int32_t vrift_vfs_new(const struct vrift_vfs_options *options, vrift_vfs **out)
     return 0;
 }
 
+const struct vrift_allocator *vr_alloc_of(const vrift_vfs *vfs)
+{
+    return vfs->allocator;
+}
+
 vrift_vfs *vr_vfs_ref(vrift_vfs *vfs)
 {
     atomic_fetch_add_explicit(&vfs->refs, 1, memory_order_relaxed);
