@@ -173,7 +173,7 @@ static int32_t enter_pending(struct removal *removal)
         return -VRIFT_ENOMEM;
     int32_t result = push(removal, dir, name);
     if (!result)
-        return 0;
+        return 0; /* NOLINT(clang-analyzer-unix.Malloc): push() took the name */
     if (result == -VRIFT_ENOTDIR || result == -VRIFT_ELOOP) /* someone put another thing in its place */
         result = unlink_granting(dir, name, 0) < 0 && errno != ENOENT ? host_error() : 0;
     free(name);
