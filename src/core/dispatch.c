@@ -19,12 +19,14 @@ static int32_t enter(vrift_sb *sb, const char *slot)
             return injected;                                                                                           \
     } while (0)
 
+#ifndef NDEBUG
 static bool name_is_plain(const struct vrift_name *name)
 {
     return name->length >= 1 && name->length <= VRIFT_NAME_MAX && name->bytes[name->length] == '\0' &&
            !memchr(name->bytes, '/', name->length) && !memchr(name->bytes, '\0', name->length) &&
            strcmp(name->bytes, ".") != 0 && strcmp(name->bytes, "..") != 0;
 }
+#endif
 
 int32_t vr_dispatch_root(vrift_sb *sb, struct vrift_entry *out)
 {
