@@ -5,6 +5,14 @@
 
 #include "core/object.h"
 
+/* Adds what the backend does not know. */
+static inline void vr_attr_finish(const struct vr_mount *mount, struct vrift_stat *out)
+{
+    out->dev = mount->sb->number;
+    out->mount_id = mount->id;
+    out->mask |= VRIFT_STAT_MOUNT_ID;
+}
+
 int32_t vr_attr_stat(const struct vr_path *path, struct vrift_stat *out);
 
 /* Sets a file's size with the inode locked, and clears setuid and setgid where a truncate does. */

@@ -265,13 +265,13 @@ static void count_in(struct vr_dentry *dentry)
 /* Nobody holds it and nobody can find it. */
 static void kill_dentry(struct vr_dentry *dentry, struct vr_reap *reap)
 {
-    while (dentry && atomic_load_explicit(&dentry->refs, memory_order_relaxed) == 0 && !vr_dcache_hashed(dentry)) {
+    while (dentry && atomic_load_explicit(&dentry->refs, memory_order_acquire) == 0 && !vr_dcache_hashed(dentry)) {
         assert(!dentry->first_child && !dentry->mounted);
         struct vr_dentry *parent = dentry->parent;
         unlink_child(dentry);
         dentry->hash_next = reap->dentries;
         reap->dentries = dentry;
-        uint32_t left = atomic_fetch_sub_explicit(&parent->refs, 1, memory_order_relaxed);
+        uint32_t left = atomic_fetch_sub_explicit(&parent->refs, 1, memory_order_acq_rel);
         dentry = left == 1 ? parent : NULL;
     }
 }
@@ -353,7 +353,7 @@ static bool make_negative_room(struct vr_dentry *parent, struct vr_reap *reap)
         return true;
     struct vr_dentry *dentry = parent->sb->vfs->dcache.ring[1];
     for (uint32_t i = 0; dentry && i < 64; i++, dentry = dentry->clock_next) {
-        if (dentry->parent != parent || atomic_load_explicit(&dentry->refs, memory_order_relaxed))
+        if (dentry->parent != parent || atomic_load_explicit(&dentry->refs, memory_order_acquire))
             continue;
         vr_dcache_drop(dentry, false, reap);
         return true;
@@ -508,7 +508,7 @@ static uint32_t sweep(vrift_vfs *vfs, int ring, uint32_t depth, bool spare_used,
     while (cache->ring[ring] && steps-- && dropped < most) {
         struct vr_dentry *dentry = cache->ring[ring];
         cache->ring[ring] = dentry->clock_next;
-        if (atomic_load_explicit(&dentry->refs, memory_order_relaxed) || dentry->sb->depth > depth)
+        if (atomic_load_explicit(&dentry->refs, memory_order_acquire) || dentry->sb->depth > depth)
             continue;
         if (spare_used && atomic_exchange_explicit(&dentry->used, 0, memory_order_relaxed))
             continue;

@@ -24,13 +24,6 @@ static int32_t begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, cons
 
 #define AT_FLAGS (VRIFT_AT_SYMLINK_NOFOLLOW | VRIFT_AT_EMPTY_PATH)
 
-static void finish_stat(const struct vr_mount *mount, struct vrift_stat *out)
-{
-    out->dev = mount->sb->number;
-    out->mount_id = mount->id;
-    out->mask |= VRIFT_STAT_MOUNT_ID;
-}
-
 int32_t vr_attr_stat(const struct vr_path *path, struct vrift_stat *out)
 {
     struct vr_inode *inode = path->dentry->inode;
@@ -38,7 +31,7 @@ int32_t vr_attr_stat(const struct vr_path *path, struct vrift_stat *out)
     int32_t error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &attr);
     if (error)
         return error;
-    finish_stat(path->mount, &attr);
+    vr_attr_finish(path->mount, &attr);
     *out = attr;
     return 0;
 }
@@ -54,12 +47,10 @@ int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path, uint64_t
         walk.peek = &attr;
         error = vr_walk_run(&walk);
     }
-    if (!error && walk.peeked) {
-        finish_stat(walk.path.mount, &attr);
+    if (!error && walk.peeked)
         *out = attr;
-    } else if (!error) {
+    else if (!error)
         error = vr_attr_stat(&walk.path, out);
-    }
     vr_walk_end(&walk);
     return error;
 }

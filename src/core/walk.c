@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/walk.h"
 
+#include "core/attr.h"
 #include "core/dcache.h"
 #include "core/fdtable.h"
 #include "core/inode.h"
@@ -281,7 +282,7 @@ static bool peek(struct vr_walk *walk)
         walk->now = vr_os_monotonic_ns();
     if (!vr_inode_attr_get(inode, walk->now, walk->peek))
         return false;
-    walk->peek->mount_id = walk->path.mount->id;
+    vr_attr_finish(walk->path.mount, walk->peek);
     return true;
 }
 
