@@ -142,7 +142,7 @@ static int64_t write_locked(vrift_file *file, const vrift_cred *cred, const stru
         if (!wanted)
             continue;
         if (!(flags & VRIFT_O_APPEND) && offset + total > (uint64_t)INT64_MAX - wanted)
-            return total ? (int64_t)total : -VRIFT_EFBIG;
+            return total ? (int64_t)total : -VRIFT_EINVAL; /* not EFBIG: so says Linux */
         int64_t put = vr_dispatch_pwrite(inode, file->handle, iov[i].base, wanted, offset + total, flags, end);
         if (put < 0)
             return total ? (int64_t)total : put;

@@ -246,7 +246,7 @@ static int32_t check_access(const struct vr_walk *walk, uint32_t mode)
     if (mode & VR_MAY_EXEC && type == VRIFT_S_IFREG && vr_mount_is(walk->path.mount, VRIFT_MOUNT_NOEXEC))
         return -VRIFT_EACCES;
     int32_t error = vr_perm_check(walk->cred, inode, mode);
-    if (!error && mode & VR_MAY_WRITE && writes_bytes && vr_mount_is(walk->path.mount, VRIFT_MOUNT_RDONLY))
+    if (!error && mode & VR_MAY_WRITE && writes_bytes && vr_mount_is_read_only(walk->path.mount))
         error = -VRIFT_EROFS;
     return error;
 }

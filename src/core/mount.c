@@ -99,6 +99,12 @@ void vr_path_unref(struct vr_path *path)
     path->mount = NULL;
 }
 
+bool vr_mount_is_read_only(const struct vr_mount *mount)
+{
+    const struct vrift_backend_ops *ops = &mount->sb->ops;
+    return atomic_load(&mount->flags) & VRIFT_MOUNT_RDONLY || (!ops->create && !ops->setattr && !ops->pwrite);
+}
+
 /*
  * A writer counts itself before it looks at the flag, a remount sets the flag before it looks at the count: one of
  * the two sees the other.
@@ -106,7 +112,7 @@ void vr_path_unref(struct vr_path *path)
 int32_t vr_mount_want_write(struct vr_mount *mount)
 {
     atomic_fetch_add(&mount->writers, 1);
-    if (!(atomic_load(&mount->flags) & VRIFT_MOUNT_RDONLY))
+    if (!vr_mount_is_read_only(mount))
         return 0;
     atomic_fetch_sub(&mount->writers, 1);
     return -VRIFT_EROFS;

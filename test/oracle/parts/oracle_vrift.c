@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The questions' calls, asked of libvrift's public interface over the memory backend. */
+#include "oracle/oracle.h"
+
+struct vrift_side {
+    vrift_vfs *vfs;
+    vrift_task *task;
+};
+
+static vrift_task *task_of(void *self)
+{
+    return ((struct vrift_side *)self)->task;
+}
+
+static int64_t v_openat(void *self, int dirfd, const char *path, uint64_t flags, uint32_t mode)
+{
+    return vrift_openat(task_of(self), dirfd, path, flags, mode);
+}
+
+static int64_t v_openat2(void *self, int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+    struct vrift_open_how how = {.size = sizeof how, .mode = (uint32_t)mode, .flags = flags, .resolve = resolve};
+    return vrift_openat2(task_of(self), dirfd, path, &how);
+}
+
+static int64_t v_close(void *self, int fd)
+{
+    return vrift_close(task_of(self), fd);
+}
+
+static int64_t v_dup(void *self, int fd)
+{
+    return vrift_dup(task_of(self), fd);
+}
+
+static int64_t v_read(void *self, int fd, void *buf, size_t len)
+{
+    return vrift_read(task_of(self), fd, buf, len);
+}
+
+static int64_t v_write(void *self, int fd, const void *buf, size_t len)
+{
+    return vrift_write(task_of(self), fd, buf, len);
+}
+
+static int64_t v_pwrite(void *self, int fd, const void *buf, size_t len, uint64_t offset)
+{
+    return vrift_pwrite(task_of(self), fd, buf, len, offset);
+}
+
+static int64_t v_lseek(void *self, int fd, int64_t offset, int whence)
+{
+    return vrift_lseek(task_of(self), fd, offset, whence);
+}
+
+static int64_t v_ftruncate(void *self, int fd, uint64_t length)
+{
+    return vrift_ftruncate(task_of(self), fd, length);
+}
+
+static int64_t v_truncate(void *self, const char *path, uint64_t length)
+{
+    return vrift_truncate(task_of(self), path, length);
+}
+
+static int64_t v_fstat(void *self, int fd, struct vrift_stat *out)
+{
+    return vrift_fstat(task_of(self), fd, out);
+}
+
+static int64_t v_statat(void *self, int dirfd, const char *path, uint64_t flags, struct vrift_stat *out)
+{
+    return vrift_statat(task_of(self), dirfd, path, flags, out);
+}
+
+static int64_t v_mkdirat(void *self, int dirfd, const char *path, uint32_t mode)
+{
+    return vrift_mkdirat(task_of(self), dirfd, path, mode);
+}
+
+static int64_t v_mknodat(void *self, int dirfd, const char *path, uint32_t mode)
+{
+    return vrift_mknodat(task_of(self), dirfd, path, mode, 0);
+}
+
+static int64_t v_unlinkat(void *self, int dirfd, const char *path, uint64_t flags)
+{
+    return vrift_unlinkat(task_of(self), dirfd, path, flags);
+}
+
+static int64_t v_renameat2(void *self, const char *from, const char *to, uint64_t flags)
+{
+    return vrift_renameat2(task_of(self), AT, from, AT, to, flags);
+}
+
+static int64_t v_linkat(void *self, int dirfd, const char *from, const char *to, uint64_t flags)
+{
+    return vrift_linkat(task_of(self), dirfd, from, AT, to, flags);
+}
+
+static int64_t v_symlinkat(void *self, const char *target, const char *path)
+{
+    return vrift_symlinkat(task_of(self), target, AT, path);
+}
+
+static int64_t v_readlinkat(void *self, const char *path, char *buf, size_t len)
+{
+    return vrift_readlinkat(task_of(self), AT, path, buf, len);
+}
+
+static int64_t v_fchmodat(void *self, int dirfd, const char *path, uint32_t mode, uint64_t flags)
+{
+    return vrift_fchmodat(task_of(self), dirfd, path, mode, flags);
+}
+
+static int64_t v_chown(void *self, const char *path, uint32_t uid, uint32_t gid)
+{
+    return vrift_fchownat(task_of(self), AT, path, uid, gid, 0);
+}
+
+static int64_t v_chdir(void *self, const char *path)
+{
+    return vrift_chdir(task_of(self), path);
+}
+
+static int64_t v_fchdir(void *self, int fd)
+{
+    return vrift_fchdir(task_of(self), fd);
+}
+
+static int64_t v_getcwd(void *self, char *buf, size_t len)
+{
+    return vrift_getcwd(task_of(self), buf, len);
+}
+
+static int64_t v_umask(void *self, uint32_t mask)
+{
+    return vrift_umask(task_of(self), mask);
+}
+
+static int64_t v_getdents(void *self, int fd, size_t size, struct oracle_entry *entries, size_t max)
+{
+    static uint64_t buf[8192];
+    size_t count = 0;
+    int64_t got = vrift_getdents(task_of(self), fd, buf, size, 0);
+    if (got < 0)
+        return got;
+    for (int64_t at = 0; at < got && count < max;) {
+        const struct vrift_dirent *entry = (const void *)((const char *)buf + at);
+        entries[count].ino = entry->ino;
+        entries[count].cookie = entry->cookie;
+        snprintf(entries[count].name, sizeof entries[count].name, "%s", vrift_dirent_name(entry));
+        count++;
+        at += entry->record_length;
+    }
+    return (int64_t)count;
+}
+
+static int64_t v_mount(void *self, const char *path)
+{
+    struct vrift_side *side = self;
+    struct vrift_mem_options options = {.size = sizeof options, .root_mode = 0777};
+    vrift_sb *sb;
+    int32_t result = vrift_mem_new(side->vfs, &options, &sb);
+    if (result)
+        return result;
+    result = vrift_mount(side->task, AT, path, sb, 0);
+    vrift_sb_unref(sb);
+    return result;
+}
+
+static int64_t v_bind(void *self, const char *from, const char *to)
+{
+    return vrift_bind(task_of(self), AT, from, AT, to, 0);
+}
+
+static int64_t v_make_read_only(void *self, const char *path)
+{
+    return vrift_remount(task_of(self), AT, path, VRIFT_MOUNT_RDONLY);
+}
+
+static int64_t v_umount(void *self, const char *path, uint64_t flags)
+{
+    return vrift_umount(task_of(self), AT, path, flags);
+}
+
+static int64_t v_become(void *self, uint32_t uid, uint32_t gid, const uint32_t *groups, uint32_t group_count)
+{
+    struct vrift_side *side = self;
+    struct vrift_cred_options options = {.size = sizeof options,
+                                         .uid = uid,
+                                         .gid = gid,
+                                         .group_count = group_count,
+                                         .groups = groups,
+                                         .capabilities = uid == 0 ? VRIFT_CAP_ALL : 0};
+    vrift_cred *cred;
+    int32_t result = vrift_cred_new(side->vfs, &options, &cred);
+    if (result)
+        return result;
+    result = vrift_task_set_cred(side->task, cred);
+    vrift_cred_unref(cred);
+    return result;
+}
+
+static int64_t v_setxattr(void *self, const char *path, const char *name, const void *value, size_t len, uint64_t flags)
+{
+    return vrift_setxattrat(task_of(self), AT, path, name, value, len, flags | VRIFT_AT_SYMLINK_NOFOLLOW);
+}
+
+static int64_t v_getxattr(void *self, const char *path, const char *name, void *buf, size_t len)
+{
+    return vrift_getxattrat(task_of(self), AT, path, name, buf, len, VRIFT_AT_SYMLINK_NOFOLLOW);
+}
+
+static int64_t v_listxattr(void *self, const char *path, char *buf, size_t len)
+{
+    return vrift_listxattrat(task_of(self), AT, path, buf, len, VRIFT_AT_SYMLINK_NOFOLLOW);
+}
+
+const struct oracle_calls oracle_vrift_calls = {
+    .name = "libvrift",
+    .openat = v_openat,
+    .openat2 = v_openat2,
+    .close = v_close,
+    .dup = v_dup,
+    .read = v_read,
+    .write = v_write,
+    .pwrite = v_pwrite,
+    .lseek = v_lseek,
+    .ftruncate = v_ftruncate,
+    .truncate = v_truncate,
+    .fstat = v_fstat,
+    .statat = v_statat,
+    .mkdirat = v_mkdirat,
+    .mknodat = v_mknodat,
+    .unlinkat = v_unlinkat,
+    .renameat2 = v_renameat2,
+    .linkat = v_linkat,
+    .symlinkat = v_symlinkat,
+    .readlinkat = v_readlinkat,
+    .fchmodat = v_fchmodat,
+    .chown = v_chown,
+    .chdir = v_chdir,
+    .fchdir = v_fchdir,
+    .getcwd = v_getcwd,
+    .umask = v_umask,
+    .getdents = v_getdents,
+    .mount = v_mount,
+    .bind = v_bind,
+    .make_read_only = v_make_read_only,
+    .umount = v_umount,
+    .become = v_become,
+    .setxattr = v_setxattr,
+    .getxattr = v_getxattr,
+    .listxattr = v_listxattr,
+};
+
+void *oracle_vrift_new(void)
+{
+    struct vrift_side *side = calloc(1, sizeof *side);
+    struct vrift_mem_options options = {.size = sizeof options, .root_mode = 0755};
+    vrift_sb *sb;
+    vrift_ns *ns;
+    assert_non_null(side);
+    check_ok(vrift_vfs_new(NULL, &side->vfs));
+    check_ok(vrift_mem_new(side->vfs, &options, &sb));
+    check_ok(vrift_ns_new(side->vfs, sb, 0, &ns));
+    check_ok(vrift_task_new(ns, NULL, NULL, &side->task));
+    vrift_ns_unref(ns);
+    vrift_sb_unref(sb);
+    check_ok(vrift_mkdirat(side->task, AT, "/base", 0755));
+    check_ok(v_mount(side, "/base"));
+    return side;
+}
+
+void oracle_vrift_free(void *self)
+{
+    struct vrift_side *side = self;
+    vrift_task_free(side->task);
+    vrift_vfs_free(side->vfs);
+    free(side);
+}
