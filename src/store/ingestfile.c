@@ -4,7 +4,7 @@
 
 #include "core/alloc.h"
 #include "platform/fileops.h"
-#include "store/blake3.h"
+#include "store/stream.h"
 #include "store/xattrs.h"
 
 #include <vrift/error.h>
@@ -13,7 +13,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define CHUNK ((size_t)1 << 20)
+_Static_assert(VR_INGEST_BUFFER >= VR_STREAM_BUFFER, "the scratch serves for streaming");
 
 /* One file being read. */
 struct reading {
@@ -41,55 +41,18 @@ void vr_ingest_scratch_dispose(struct vr_ingest_scratch *scratch)
 
 /* -- Content ------------------------------------------------------------------------------------------------------ */
 
-/*
- * Hashes data in [from, to) and copies it to dst unless that is -1. -VRIFT_ESTALE if the file is shorter.
- */
-static int32_t pass_data(struct reading *reading, int fd, uint64_t from, uint64_t to, int dst, struct vr_blake3 *hash)
+static int32_t tick(void *payload)
 {
-    while (from < to) {
-        size_t want = to - from < CHUNK ? (size_t)(to - from) : CHUNK;
-        int64_t got = vr_fileops_read_at(fd, reading->scratch->buffer, want, from);
-        if (got < 0)
-            return (int32_t)got;
-        if ((size_t)got != want)
-            return -VRIFT_ESTALE;
-        vr_blake3_update(hash, reading->scratch->buffer, want);
-        int32_t error = dst >= 0 ? vr_fileops_write_at(dst, reading->scratch->buffer, want, from) : 0;
-        if (error) {
-            reading->operation = "write to store";
-            return error;
-        }
-        from += want;
-        error = vr_ingest_progress(reading->ingest, 0, 0); /* so that a large file can be interrupted */
-        if (error)
-            return error;
-    }
-    return 0;
+    return vr_ingest_progress(payload, 0, 0); /* so that a large file can be interrupted */
 }
 
-static uint64_t seek_to(int fd, uint64_t from, int whence, uint64_t size)
-{
-    off_t at = lseek(fd, (off_t)from, whence);
-    if (at < 0)
-        return errno == ENXIO || whence == SEEK_HOLE ? size : from; /* unknown: all is data */
-    return (uint64_t)at < size ? (uint64_t)at : size;
-}
-
-/* Hashes a whole file, holes without reading them, and copies its data to dst unless that is -1. */
+/* Hashes a whole file, and copies it to dst unless that is -1. */
 static int32_t pass(struct reading *reading, int fd, uint64_t size, int dst, struct vr_digest *out)
 {
-    struct vr_blake3 hash;
-    int32_t error = 0;
-    vr_blake3_init(&hash);
-    for (uint64_t at = 0; !error && at < size;) {
-        uint64_t data = seek_to(fd, at, SEEK_DATA, size);
-        uint64_t end = data < size ? seek_to(fd, data, SEEK_HOLE, size) : size;
-        if (data > at)
-            vr_blake3_update_zeros(&hash, data - at);
-        error = pass_data(reading, fd, data, end, dst, &hash);
-        at = end;
-    }
-    vr_blake3_final(&hash, out->bytes);
+    struct vr_stream stream = {fd, dst, size, reading->scratch->buffer, tick, reading->ingest, 0};
+    int32_t error = vr_stream_pass(&stream, out);
+    if (stream.writing)
+        reading->operation = "write to store";
     return error;
 }
 
