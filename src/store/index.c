@@ -261,7 +261,7 @@ int32_t vr_index_lookup(const struct vr_index *index, uint64_t dir, const char *
 int32_t vr_index_walk(const struct vr_index *index, const char *path, size_t length, uint64_t *out)
 {
     uint64_t entry = 0;
-    for (size_t at = 0, end; at < length; at = end + 1) {
+    for (size_t at = 0, end; at <= length; at = end + 1) {
         for (end = at; end < length && path[end] != '/';)
             end++;
         size_t part = end - at;

@@ -229,12 +229,34 @@ static int32_t add_to_pack(struct vr_ingest *ingest, const struct vr_digest *dig
     return error ? fail_store(ingest, error) : 0;
 }
 
+static int32_t create(struct vr_ingest *ingest, const char *name)
+{
+    int fd = openat(ingest->temp.fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd >= 0 ? fd : fail_store(ingest, vrift_err_from_host_errno(errno));
+}
+
 int32_t vr_ingest_create(struct vr_ingest *ingest, const struct vr_digest *digest)
 {
     char name[VR_DIGEST_HEX];
     vr_digest_hex(digest, name);
-    int fd = openat(ingest->temp.fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return fd >= 0 ? fd : fail_store(ingest, vrift_err_from_host_errno(errno));
+    return create(ingest, name);
+}
+
+int32_t vr_ingest_create_unnamed(struct vr_ingest *ingest, char name[VR_INGEST_NAME])
+{
+    vr_os_mutex_lock(&ingest->lock);
+    snprintf(name, VR_INGEST_NAME, "u%llu", (unsigned long long)ingest->unnamed++);
+    vr_os_mutex_unlock(&ingest->lock);
+    return create(ingest, name);
+}
+
+int32_t vr_ingest_rename(struct vr_ingest *ingest, const char *name, const struct vr_digest *digest)
+{
+    char to[VR_DIGEST_HEX];
+    vr_digest_hex(digest, to);
+    if (renameat(ingest->temp.fd, name, ingest->temp.fd, to) == 0)
+        return 0;
+    return fail_store(ingest, vrift_err_from_host_errno(errno));
 }
 
 static int32_t enter_loose(struct vr_ingest *ingest, const struct vr_digest *digest, uint64_t length, uint64_t disk)

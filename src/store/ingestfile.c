@@ -73,8 +73,8 @@ static int32_t copy_large(struct reading *reading, int fd, uint64_t size, const 
 }
 
 /*
- * Too large for the buffer, or with holes: hashed where it lies, and copied only if the store lacks it. What is
- * stored is hashed again as it is copied, so a change in between is found. Returns 1 if it changed after the claim.
+ * Too large for the buffer: hashed where it lies, and copied only if the store lacks it. What is stored is hashed
+ * again as it is copied, so a change in between is found.
  */
 static int32_t store_large(struct reading *reading, int fd, uint64_t size, struct vr_digest *out)
 {
@@ -83,6 +83,29 @@ static int32_t store_large(struct reading *reading, int fd, uint64_t size, struc
         return error;
     error = vr_ingest_claim(reading->ingest, out, size);
     return error == 1 ? copy_large(reading, fd, size, out) : error;
+}
+
+/* With holes there is more to hash than to copy, so it is copied at once, and thrown away if the store has it. */
+static int32_t store_sparse(struct reading *reading, int fd, uint64_t size, struct vr_digest *out)
+{
+    char name[VR_INGEST_NAME];
+    int dst = vr_ingest_create_unnamed(reading->ingest, name);
+    if (dst < 0)
+        return dst;
+    int32_t error = ftruncate(dst, (off_t)size) == 0 ? 0 : host_error();
+    if (!error)
+        error = pass(reading, fd, size, dst, out);
+    if (!error)
+        error = vr_ingest_claim(reading->ingest, out, size);
+    if (error == 1) {
+        error = vr_ingest_rename(reading->ingest, name, out);
+        if (!error)
+            return vr_ingest_close(reading->ingest, out, dst, size);
+    } else {
+        unlinkat(reading->ingest->temp.fd, name, 0);
+    }
+    close(dst);
+    return error;
 }
 
 static int32_t store_small(struct reading *reading, int fd, uint64_t size, struct vr_digest *out)
@@ -112,7 +135,9 @@ static int32_t store_content(struct reading *reading, int fd, const struct vrift
 {
     if (!reading->scratch->buffer && !(reading->scratch->buffer = vr_alloc(NULL, VR_INGEST_BUFFER)))
         return -VRIFT_ENOMEM;
-    if (stat->size < VR_INGEST_BUFFER && !has_holes(fd, stat))
+    if (has_holes(fd, stat))
+        return store_sparse(reading, fd, stat->size, out);
+    if (stat->size < VR_INGEST_BUFFER)
         return store_small(reading, fd, stat->size, out);
     return store_large(reading, fd, stat->size, out);
 }

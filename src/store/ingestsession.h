@@ -25,6 +25,7 @@ struct vr_ingest_inode {
 };
 
 #define VR_INGEST_BUCKETS 4096u
+#define VR_INGEST_NAME    32 /* of a file without a digest */
 
 struct vr_ingest {
     vrift_store *store;
@@ -42,6 +43,7 @@ struct vr_ingest {
     struct vr_ingest_loose *loose; /* lock */
     size_t loose_count;            /* lock */
     size_t loose_capacity;         /* lock */
+    uint64_t unnamed;              /* lock: numbers files without a digest */
     uint64_t new_blobs;            /* lock */
     uint64_t stored_bytes;         /* lock */
     struct vr_links links;         /* lock */
@@ -67,6 +69,10 @@ int32_t vr_ingest_store(struct vr_ingest *ingest, const struct vr_digest *digest
 
 /* Makes the file in which a claimed large blob is to be written; a descriptor or an error. */
 int32_t vr_ingest_create(struct vr_ingest *ingest, const struct vr_digest *digest);
+
+/* The same for a blob whose digest is not known yet, and giving the file its name when it is claimed. */
+int32_t vr_ingest_create_unnamed(struct vr_ingest *ingest, char name[VR_INGEST_NAME]);
+int32_t vr_ingest_rename(struct vr_ingest *ingest, const char *name, const struct vr_digest *digest);
 
 /* Seals and closes that file, and enters it among those to publish. */
 int32_t vr_ingest_close(struct vr_ingest *ingest, const struct vr_digest *digest, int fd, uint64_t length);
