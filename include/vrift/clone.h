@@ -13,14 +13,16 @@ VRIFT_BEGIN_DECLS
 /**
  * Copies a file or a tree on the host, by the best rung of the ladder, keeping every attribute.
  *
- * mode, owner (where privilege allows), times, xattrs, holes and hard links within the tree come along.
+ * mode, owner (where privilege allows; without it the set-id bits go with the owner), times, xattrs, holes and hard
+ * links within the tree come along. With VRIFT_LINK_HARDLINK files share their inodes with src, with VRIFT_LINK_COPY
+ * they share no blocks.
  *
  * @param src a file, symlink, special file or directory
  * @param dest must not exist; an empty directory counts as absent
- * @param options NULL for defaults; with VRIFT_LINK_SMART nothing is shared but clones
+ * @param options NULL for defaults
  * @param[out] out what was copied and how; may be NULL
- * @return 0; -VRIFT_EEXIST, -VRIFT_ENOTEMPTY; -VRIFT_EINVAL for a dest inside src; -VRIFT_ENOSPC; what progress
- * returned; vrift_error_detail() says more. After an error dest is gone again.
+ * @return 0; -VRIFT_EEXIST, -VRIFT_ENOTEMPTY; -VRIFT_EINVAL for a dest inside src; -VRIFT_ESTALE if a file
+ * changed while it was copied; -VRIFT_ENOSPC; what progress returned; vrift_error_detail() says more. After an error dest is gone again.
  * Thread safety: any thread.
  * @since 0.1
  */

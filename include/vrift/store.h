@@ -57,9 +57,9 @@ struct vrift_import_result {
 
 /* How contents come to a destination: the rungs of the copy ladder. */
 #define VRIFT_LINK_SMART    0 /* the best rung that keeps every attribute and shares nothing writable */
-#define VRIFT_LINK_REFLINK  1 /* clone, or fail */
-#define VRIFT_LINK_HARDLINK 2 /* share inodes: read-only files whose times are the store's */
-#define VRIFT_LINK_COPY     3 /* copy bytes */
+#define VRIFT_LINK_REFLINK  1 /* clone, or fail; contents that the store keeps in packs are written */
+#define VRIFT_LINK_HARDLINK 2 /* share inodes: read-only files whose times are the store's; else as SMART */
+#define VRIFT_LINK_COPY     3 /* read and write, so that no block is shared */
 
 struct vrift_checkout_options {
     uint32_t size; /* sizeof(struct vrift_checkout_options) */
@@ -211,8 +211,17 @@ VRIFT_API int32_t vrift_import(vrift_store *store, const char *dir, const struct
 /**
  * Restores a snapshot into a directory.
  *
- * It is built beside dest and moved there when complete, so that a dest that exists is whole; a dest that was an
- * empty directory before is filled in place and emptied again after an error.
+ * It is built beside dest and moved there when complete, so that a dest that exists is whole. Only where that cannot
+ * be (a mount point, a symlink to a directory, a parent that may not be written) an empty dest is filled in place: it
+ * holds a directory named ".vrift-..." until it is complete, and is emptied again after an error. A process that is
+ * killed leaves such a directory behind, beside dest or in it.
+ *
+ * VRIFT_LINK_HARDLINK shares what has no xattrs, no set-id or sticky bit, and (for the privileged, unless NO_OWNERS is
+ * set) the store's owner; the rest is restored as with VRIFT_LINK_SMART, which itself shares only files of timeless
+ * snapshots whose mode is 0444 or 0555 and whose owner is the store's.
+ *
+ * The counts of what was made are compared with the snapshot's. The index is compared with its checksum, and contents
+ * small enough for packs with their digests; of larger ones, and of shared ones, only the length: vrift_store_verify().
  *
  * @param dest must be absent or an empty directory
  * @param options NULL for defaults

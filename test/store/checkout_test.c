@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -535,6 +535,75 @@ static void an_ordinary_user_restores_what_he_owns(void **state)
     vrift_snapshot_unref(snapshot);
 }
 
+static void devices_that_may_not_be_made_are_counted_and_left_out(void **state)
+{
+    struct place *place = *state;
+    struct vrift_checkout_result result;
+    char path[8500], other[8500];
+    if (getuid() != 0)
+        skip_because("needs root to make devices");
+    snprintf(path, sizeof path, "%s/null", place->src);
+    assert_int_equal(mknod(path, S_IFCHR | 0666, 0x103), 0);
+    snprintf(other, sizeof other, "%s/same null", place->src);
+    assert_int_equal(link(path, other), 0);
+    put(place->src, "file", "text", 0644);
+    snprintf(path, sizeof path, "%s/set-id", place->src);
+    put(place->src, "set-id", "text", 0755);
+    assert_int_equal(chmod(path, 04755), 0);
+    assert_int_equal(chmod(place->path, 0777), 0);
+    vrift_snapshot *snapshot = import(place, 0);
+    assert_int_equal(setegid(65534), 0);
+    assert_int_equal(seteuid(65534), 0);
+    int32_t status = vrift_checkout(snapshot, place->dest, NULL, &result);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(setegid(0), 0);
+    check_ok(status);
+    assert_int_equal(result.skipped_specials, 1);
+    assert_int_equal(result.skipped_owners, 3); /* the files and the root */
+    assert_int_equal(tree_count_names(place->dest), 2);
+    assert_int_equal(stat_in(place->dest, "set-id").st_mode & 07777, 0755); /* not set-id to somebody else */
+    vrift_snapshot_unref(snapshot);
+}
+
+static void owners_are_left_alone_on_request(void **state)
+{
+    struct place *place = *state;
+    struct vrift_checkout_options options = options_for(VRIFT_LINK_HARDLINK);
+    struct vrift_checkout_result result;
+    if (getuid() != 0)
+        skip_because("needs root to give files away");
+    tree_make_owners(place->src);
+    vrift_snapshot *snapshot = import(place, 0);
+    check_ok(vrift_checkout(snapshot, place->dest, &options, &result));
+    tree_assert_same(place->src, place->dest, 0); /* none is the store's, so none is shared */
+    assert_int_equal(result.rungs.hardlink, 0);
+    assert_int_equal(result.rungs.hardlink_error, -VRIFT_EPERM);
+    assert_int_equal(rename(place->dest, strcat(strcpy(place->src, place->dest), "-before")), 0);
+    options.flags = VRIFT_CHECKOUT_NO_OWNERS;
+    check_ok(vrift_checkout(snapshot, place->dest, &options, &result));
+    assert_int_equal(result.rungs.hardlink, 2); /* all but the set-id one */
+    assert_int_equal(stat_in(place->dest, "owners/large").st_uid, 0);
+    assert_true(result.skipped_owners >= 5);
+    vrift_snapshot_unref(snapshot);
+}
+
+static void few_descriptors_suffice_for_a_deep_tree(void **state)
+{
+    struct place *place = *state;
+    struct rlimit before, few;
+    tree_make_unusual(place->src, without(place->src));
+    vrift_snapshot *snapshot = import(place, 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 200; /* the tree is 320 directories deep, a third of them with siblings */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int32_t status = vrift_checkout(snapshot, place->dest, NULL, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    check_ok(status);
+    tree_assert_same(place->src, place->dest, 0);
+    vrift_snapshot_unref(snapshot);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -557,6 +626,9 @@ int main(void)
         TEST(a_flipped_bit_in_the_index_changes_nothing),
         TEST(a_killed_checkout_leaves_nothing_that_looks_whole),
         TEST(an_ordinary_user_restores_what_he_owns),
+        TEST(devices_that_may_not_be_made_are_counted_and_left_out),
+        TEST(owners_are_left_alone_on_request),
+        TEST(few_descriptors_suffice_for_a_deep_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
