@@ -337,3 +337,47 @@ int32_t vrift_openat2(vrift_task *task, int32_t dirfd, const char *path, const s
         error = check_how(&own);
     return error ? error : open_how(task, dirfd, path, &own);
 }
+
+/* -- Opening anew -------------------------------------------------------------------------------------------------- */
+
+static int32_t open_again(vrift_task *task, const vrift_file *from, uint64_t flags, vrift_file *file)
+{
+    struct opening opening = {.task = task, .file = file, .flags = flags, .may = may_of(flags)};
+    opening.walk.cred = file->cred = vr_walk_cred(task);
+    file->path = from->path;
+    vr_path_ref(&file->path);
+    file->flags = flags & ~(VRIFT_O_TRUNC | VRIFT_O_NOCTTY);
+    if (flags & VRIFT_O_DIRECTORY && !vr_is_dir(file->path.dentry->inode))
+        return -VRIFT_ENOTDIR;
+    return open_path(&opening);
+}
+
+int32_t vrift_reopen(vrift_task *task, int32_t fd, uint64_t flags)
+{
+    vrift_file *from, *file;
+    int32_t fresh;
+    if (!task || flags & (VRIFT_O_CREAT | VRIFT_O_EXCL | TMPFILE_BIT))
+        return -VRIFT_EINVAL;
+    flags &= flags & VRIFT_O_PATH ? PATH_FLAGS : OPEN_FLAGS;
+    int32_t error = vr_fdtable_get(&task->files, fd, &from);
+    if (error)
+        return error;
+    error = vr_fdtable_reserve(task->vfs, &task->files, &fresh);
+    if (error) {
+        vrift_file_unref(from);
+        return error;
+    }
+    error = vr_description_new(task->vfs, &file);
+    if (!error) {
+        error = open_again(task, from, flags, file);
+        if (error)
+            vrift_file_unref(file);
+    }
+    vrift_file_unref(from);
+    if (error) {
+        vr_fdtable_cancel(&task->files, fresh);
+        return error;
+    }
+    vr_fdtable_fill(&task->files, fresh, file, flags & VRIFT_O_CLOEXEC);
+    return fresh;
+}

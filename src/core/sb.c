@@ -202,3 +202,8 @@ int32_t vrift_sb_consistency(vrift_sb *sb, uint32_t aspect, struct vrift_consist
     *out = sb->consistency[aspect];
     return 0;
 }
+
+uint32_t vrift_sb_depth(vrift_sb *sb)
+{
+    return sb ? sb->depth : 0;
+}

@@ -11,7 +11,7 @@
 static void VRIFT_CALLBACK destroy(void *self)
 {
     struct vr_overlay *overlay = self;
-    struct vrift_allocator allocator = overlay->allocator;
+    const struct vrift_allocator *allocator = overlay->allocator;
     vr_overlay_node_unref(overlay, overlay->root);
     if (overlay->work >= 0) {
         vrift_close(vr_overlay_upper_task(overlay), overlay->work);
@@ -21,9 +21,9 @@ static void VRIFT_CALLBACK destroy(void *self)
         vrift_ns_unref(overlay->layers[i].ns);
         vrift_sb_unref(overlay->layers[i].sb);
     }
-    vr_alloc_free(&allocator, overlay->layers);
+    vr_alloc_free(allocator, overlay->layers);
     vr_overlay_node_table_dispose(overlay);
-    vr_alloc_free(&allocator, overlay);
+    vr_alloc_free(allocator, overlay);
 }
 
 /* What the upper decides alone, because nothing of it ever happens below. */
@@ -250,7 +250,7 @@ static int32_t make_root(struct vr_overlay *overlay)
     uint32_t count = overlay->layer_count - 1;
     struct vrift_stat stat;
     if (count) {
-        lower = vr_alloc_zero(&overlay->allocator, count, sizeof(*lower));
+        lower = vr_alloc_zero(overlay->allocator, count, sizeof(*lower));
         if (!lower) {
             return -VRIFT_ENOMEM;
         }
@@ -278,7 +278,7 @@ static int32_t make_root(struct vr_overlay *overlay)
     if (result == 0) {
         result = vr_overlay_node_make(overlay, &birth, &overlay->root);
     }
-    vr_alloc_free(&overlay->allocator, lower);
+    vr_alloc_free(overlay->allocator, lower);
     return result;
 }
 
@@ -303,7 +303,7 @@ static int32_t make(vrift_vfs *vfs, const struct vrift_overlay_options *options,
     if (!overlay) {
         return -VRIFT_ENOMEM;
     }
-    overlay->allocator = *allocator;
+    overlay->allocator = allocator;
     overlay->work = -1;
     overlay->has_upper = options->upper != NULL;
     overlay->prefix = options->flags & VRIFT_OVERLAY_USERXATTR ? "user.overlay." : "trusted.overlay.";

@@ -94,8 +94,8 @@ struct vr_overlay_table {
 };
 
 struct vr_overlay {
-    struct vrift_allocator allocator;
-    struct vr_overlay_layer *layers; /* [VR_OVERLAY_UPPER], then the lower ones, topmost first */
+    const struct vrift_allocator *allocator; /* the instance's, NULL: the C library's */
+    struct vr_overlay_layer *layers;         /* [VR_OVERLAY_UPPER], then the lower ones, topmost first */
     uint32_t layer_count;
     bool has_upper;
     bool shared;          /* others may change the upper: do not trust what was cached */
@@ -194,8 +194,9 @@ int32_t vr_overlay_lookup_upper(struct vr_overlay *overlay, struct vr_overlay_no
 /* 1 if the lower layers of dir show the name, 0 if not. */
 int32_t vr_overlay_lookup_lower(struct vr_overlay *overlay, struct vr_overlay_node *dir, const char *name);
 
-/* 1 if the xattr says so, 0 if it is absent; `what` is "opaque", "metacopy" or "redirect". */
-int32_t vr_overlay_lookup_mark(struct vr_overlay *overlay, uint32_t layer, int32_t fd, const char *what);
+/* 1 if the xattr of name in dir says so, 0 if it is absent; `what` is "opaque", "metacopy" or "redirect". */
+int32_t vr_overlay_lookup_mark(struct vr_overlay *overlay, uint32_t layer, int32_t dir, const char *name,
+                               const char *what);
 
 int32_t VRIFT_CALLBACK vr_overlay_lookup_root(void *self, struct vrift_entry *out);
 int32_t VRIFT_CALLBACK vr_overlay_lookup_walk(void *self, const struct vrift_node *dir, const struct vrift_name *names,
@@ -222,7 +223,7 @@ void vr_overlay_copyup_temporary(struct vr_overlay *overlay, char name[32]);
 /* chown of what a descriptor of the upper stands for; a refusal counts only where owners can be kept. */
 int32_t vr_overlay_copyup_own(struct vr_overlay *overlay, int32_t fd, const char *name, uint32_t uid, uint32_t gid);
 
-/* Marks a directory of the upper as opaque. */
+/* Marks a directory of the upper as opaque; "." is fd itself. */
 int32_t vr_overlay_copyup_set_opaque(struct vr_overlay *overlay, int32_t fd, const char *name);
 
 /* -- overlay_names.c, overlay_rename.c: changing directories ------------------------------------------------------ */

@@ -108,14 +108,32 @@ static int32_t escape(const struct vr_overlay *overlay, const char *name, char o
     return 0;
 }
 
+/*
+ * Xattrs are reached through an open file, as on Linux, where O_PATH does not do. What cannot be opened has none that
+ * a user could set.
+ */
+static int32_t open_top(struct vr_overlay *overlay, const struct vr_overlay_node *node, vrift_task **task)
+{
+    int32_t fd = vr_overlay_attr_top(overlay, node, task);
+    if (node->type != VRIFT_S_IFREG && node->type != VRIFT_S_IFDIR) {
+        return -VRIFT_EOPNOTSUPP;
+    }
+    return vrift_reopen(*task, fd, VRIFT_O_RDONLY);
+}
+
 int64_t VRIFT_CALLBACK vr_overlay_attr_getxattr(void *self, const struct vrift_node *node, const char *name, void *buf,
                                                 size_t len)
 {
     vrift_task *task;
     char key[XATTR_NAME + 1];
     int32_t result = escape(self, name, key);
-    int32_t fd = vr_overlay_attr_top(self, vr_overlay_node_of(node), &task);
-    return result < 0 ? result : vrift_getxattrat(task, fd, "", key, buf, len, VRIFT_AT_EMPTY_PATH);
+    int32_t fd = result < 0 ? result : open_top(self, vr_overlay_node_of(node), &task);
+    if (fd < 0) {
+        return fd;
+    }
+    int64_t length = vrift_getxattrat(task, fd, "", key, buf, len, VRIFT_AT_EMPTY_PATH);
+    vrift_close(task, fd);
+    return length;
 }
 
 int32_t VRIFT_CALLBACK vr_overlay_attr_setxattr(void *self, const struct vrift_node *noden, const char *name,
@@ -123,14 +141,19 @@ int32_t VRIFT_CALLBACK vr_overlay_attr_setxattr(void *self, const struct vrift_n
 {
     struct vr_overlay *overlay = self;
     struct vr_overlay_node *node = vr_overlay_node_of(noden);
+    vrift_task *task;
     char key[XATTR_NAME + 1];
     int32_t result = escape(overlay, name, key);
     if (result == 0) {
         result = vr_overlay_copyup(overlay, node, VR_OVERLAY_ALL_DATA);
     }
-    return result < 0 ? result
-                      : vrift_setxattrat(vr_overlay_upper_task(overlay), node->upper, "", key, value, len,
-                                         flags | VRIFT_AT_EMPTY_PATH);
+    int32_t fd = result < 0 ? result : open_top(overlay, node, &task);
+    if (fd < 0) {
+        return fd;
+    }
+    result = vrift_setxattrat(task, fd, "", key, value, len, flags | VRIFT_AT_EMPTY_PATH);
+    vrift_close(task, fd);
+    return result;
 }
 
 /* Removing what is not there must not copy up. */
@@ -138,14 +161,20 @@ int32_t VRIFT_CALLBACK vr_overlay_attr_removexattr(void *self, const struct vrif
 {
     struct vr_overlay *overlay = self;
     struct vr_overlay_node *node = vr_overlay_node_of(noden);
+    vrift_task *task;
     char key[XATTR_NAME + 1];
     int64_t there = vr_overlay_attr_getxattr(self, noden, name, NULL, 0);
     int32_t result = there < 0 ? (int32_t)there : escape(overlay, name, key);
     if (result == 0) {
         result = vr_overlay_copyup(overlay, node, VR_OVERLAY_ALL_DATA);
     }
-    return result < 0 ? result
-                      : vrift_removexattrat(vr_overlay_upper_task(overlay), node->upper, "", key, VRIFT_AT_EMPTY_PATH);
+    int32_t fd = result < 0 ? result : open_top(overlay, node, &task);
+    if (fd < 0) {
+        return fd;
+    }
+    result = vrift_removexattrat(task, fd, "", key, VRIFT_AT_EMPTY_PATH);
+    vrift_close(task, fd);
+    return result;
 }
 
 /* Drops our names from a list and unescapes strangers'; the new length. */
@@ -167,16 +196,13 @@ static size_t filter(const struct vr_overlay *overlay, char *names, size_t lengt
     return kept;
 }
 
-int64_t VRIFT_CALLBACK vr_overlay_attr_listxattr(void *self, const struct vrift_node *node, char *buf, size_t len)
+static int64_t list(struct vr_overlay *overlay, vrift_task *task, int32_t fd, char *buf, size_t len)
 {
-    struct vr_overlay *overlay = self;
-    vrift_task *task;
-    int32_t fd = vr_overlay_attr_top(overlay, vr_overlay_node_of(node), &task);
     int64_t length = vrift_listxattrat(task, fd, "", NULL, 0, VRIFT_AT_EMPTY_PATH);
     if (length <= 0) {
         return length;
     }
-    char *names = vr_alloc(&overlay->allocator, (size_t)length + 1);
+    char *names = vr_alloc(overlay->allocator, (size_t)length + 1);
     if (!names) {
         return -VRIFT_ENOMEM;
     }
@@ -189,6 +215,18 @@ int64_t VRIFT_CALLBACK vr_overlay_attr_listxattr(void *self, const struct vrift_
             memcpy(buf, names, kept);
         }
     }
-    vr_alloc_free(&overlay->allocator, names);
+    vr_alloc_free(overlay->allocator, names);
     return result;
+}
+
+int64_t VRIFT_CALLBACK vr_overlay_attr_listxattr(void *self, const struct vrift_node *node, char *buf, size_t len)
+{
+    vrift_task *task;
+    int32_t fd = open_top(self, vr_overlay_node_of(node), &task);
+    if (fd < 0) {
+        return fd == -VRIFT_EOPNOTSUPP ? 0 : fd;
+    }
+    int64_t length = list(self, task, fd, buf, len);
+    vrift_close(task, fd);
+    return length;
 }

@@ -28,8 +28,7 @@ int32_t vr_overlay_copyup_set_opaque(struct vr_overlay *overlay, int32_t fd, con
 {
     char key[64];
     snprintf(key, sizeof(key), "%sopaque", overlay->prefix);
-    return vrift_setxattrat(vr_overlay_upper_task(overlay), fd, name, key, "y", 1,
-                            *name ? VRIFT_AT_SYMLINK_NOFOLLOW : UPPER_AT_EMPTY);
+    return vrift_setxattrat(vr_overlay_upper_task(overlay), fd, name, key, "y", 1, VRIFT_AT_SYMLINK_NOFOLLOW);
 }
 
 /* -- Data --------------------------------------------------------------------------------------------------------- */
@@ -91,13 +90,13 @@ static int32_t copy_file(struct vr_overlay *overlay, struct vr_overlay_node *nod
         return from;
     }
     int32_t result = -VRIFT_ENOMEM, to = vrift_reopen(to_task, upper, VRIFT_O_WRONLY);
-    void *buffer = vr_alloc(&overlay->allocator, COPY_BYTES);
+    void *buffer = vr_alloc(overlay->allocator, COPY_BYTES);
     if (to < 0) {
         result = to;
     } else if (buffer) {
         result = copy_data(from_task, from, to_task, to, size, buffer);
     }
-    vr_alloc_free(&overlay->allocator, buffer);
+    vr_alloc_free(overlay->allocator, buffer);
     vrift_close(from_task, from);
     if (to >= 0) {
         int32_t closed = vrift_close(to_task, to);
@@ -123,49 +122,68 @@ static bool may_be_lost(const struct vr_overlay *overlay, const char *name, int3
     return error == -VRIFT_EPERM && overlay->owners_optional && strncmp(name, "user.", 5) != 0;
 }
 
-static int32_t copy_xattr(struct vr_overlay *overlay, vrift_task *from_task, int32_t from, int32_t to, const char *name,
+/* A file by the directory and name it lies under: only so can the xattrs of a symlink or fifo be reached. */
+struct place {
+    vrift_task *task;
+    int32_t dir;
+    const char *name;
+};
+
+static int32_t copy_xattr(struct vr_overlay *overlay, const struct place *from, const struct place *to, const char *key,
                           void *value)
 {
-    int64_t length = vrift_getxattrat(from_task, from, "", name, value, XATTR_MAX, VRIFT_AT_EMPTY_PATH);
+    int64_t length =
+        vrift_getxattrat(from->task, from->dir, from->name, key, value, XATTR_MAX, VRIFT_AT_SYMLINK_NOFOLLOW);
     if (length < 0) {
         return length == -VRIFT_ENODATA ? 0 : (int32_t)length;
     }
     int32_t result =
-        vrift_setxattrat(vr_overlay_upper_task(overlay), to, "", name, value, (size_t)length, VRIFT_AT_EMPTY_PATH);
-    return result < 0 && may_be_lost(overlay, name, result) ? 0 : result;
+        vrift_setxattrat(to->task, to->dir, to->name, key, value, (size_t)length, VRIFT_AT_SYMLINK_NOFOLLOW);
+    return result < 0 && may_be_lost(overlay, key, result) ? 0 : result;
 }
 
-static int32_t copy_xattrs(struct vr_overlay *overlay, vrift_task *from_task, int32_t from, int32_t to)
+static int32_t copy_xattrs(struct vr_overlay *overlay, const struct place *from, const struct place *to)
 {
-    int64_t length = vrift_listxattrat(from_task, from, "", NULL, 0, VRIFT_AT_EMPTY_PATH);
+    int64_t length = vrift_listxattrat(from->task, from->dir, from->name, NULL, 0, VRIFT_AT_SYMLINK_NOFOLLOW);
     if (length <= 0) {
         return length == -VRIFT_EOPNOTSUPP ? 0 : (int32_t)length;
     }
-    char *names = vr_alloc(&overlay->allocator, (size_t)length + XATTR_MAX);
+    char *names = vr_alloc(overlay->allocator, (size_t)length + XATTR_MAX);
     if (!names) {
         return -VRIFT_ENOMEM;
     }
-    int64_t got = vrift_listxattrat(from_task, from, "", names, (size_t)length, VRIFT_AT_EMPTY_PATH);
+    int64_t got =
+        vrift_listxattrat(from->task, from->dir, from->name, names, (size_t)length, VRIFT_AT_SYMLINK_NOFOLLOW);
     int32_t result = got < 0 ? (int32_t)got : 0;
     for (int64_t at = 0; result == 0 && at < got; at += (int64_t)strlen(names + at) + 1) {
         if (!is_private(overlay, names + at)) {
-            result = copy_xattr(overlay, from_task, from, to, names + at, names + length);
+            result = copy_xattr(overlay, from, to, names + at, names + length);
         }
     }
-    vr_alloc_free(&overlay->allocator, names);
+    vr_alloc_free(overlay->allocator, names);
     return result;
+}
+
+/* Where a low node lies in its layer: its parent was found there too. */
+static struct place place_of(const struct vr_overlay *overlay, const struct vr_overlay_node *node)
+{
+    uint32_t layer = node->lower[0].layer, i = 0;
+    while (node->parent->lower[i].layer != layer) {
+        i++;
+    }
+    return (struct place){overlay->layers[layer].task, node->parent->lower[i].fd, node->name};
 }
 
 /* Owner before mode, which a change of owner would cut; times last. */
 static int32_t copy_attributes(struct vr_overlay *overlay, struct vr_overlay_node *node, const struct vrift_stat *stat,
-                               int32_t to)
+                               int32_t to, const char *temporary)
 {
     vrift_task *task = vr_overlay_upper_task(overlay);
-    const struct vr_overlay_part *part = &node->lower[0];
+    struct place from = place_of(overlay, node), work = {task, overlay->work, temporary};
     struct vrift_timespec times[2] = {stat->atime, stat->mtime};
     int32_t result = vr_overlay_copyup_own(overlay, to, "", stat->uid, stat->gid);
     if (result == 0) {
-        result = copy_xattrs(overlay, overlay->layers[part->layer].task, part->fd, to);
+        result = copy_xattrs(overlay, &from, &work);
     }
     if (result == 0 && node->type != VRIFT_S_IFLNK) {
         result = vrift_fchmodat(task, to, "", stat->mode & PERMISSIONS, UPPER_AT_EMPTY);
@@ -218,7 +236,7 @@ static int32_t build(struct vr_overlay *overlay, struct vr_overlay_node *node, u
         result = copy_file(overlay, node, &stat, fd, limit);
     }
     if (result == 0) {
-        result = copy_attributes(overlay, node, &stat, fd);
+        result = copy_attributes(overlay, node, &stat, fd, name);
     }
     if (result < 0) {
         vrift_close(task, fd);

@@ -35,7 +35,7 @@ static void dispose(struct vr_overlay *overlay, struct open_file *file, int32_t 
         vrift_close(overlay->layers[file->node->lower[0].layer].task, file->lower);
     }
     vr_os_mutex_destroy(&file->lock);
-    vr_alloc_free(&overlay->allocator, file);
+    vr_alloc_free(overlay->allocator, file);
 }
 
 static int32_t open_top(struct vr_overlay *overlay, struct open_file *file, uint64_t flags)
@@ -65,9 +65,9 @@ int32_t VRIFT_CALLBACK vr_overlay_io_open(void *self, const struct vrift_node *n
             return result;
         }
     }
-    struct open_file *file = vr_alloc_zero(&overlay->allocator, 1, sizeof(*file));
+    struct open_file *file = vr_alloc_zero(overlay->allocator, 1, sizeof(*file));
     if (!file || vr_os_mutex_init(&file->lock) < 0) {
-        vr_alloc_free(&overlay->allocator, file);
+        vr_alloc_free(overlay->allocator, file);
         return -VRIFT_ENOMEM;
     }
     file->node = node;

@@ -12,12 +12,13 @@ struct found {
     bool opaque;
 };
 
-int32_t vr_overlay_lookup_mark(struct vr_overlay *overlay, uint32_t layer, int32_t fd, const char *what)
+int32_t vr_overlay_lookup_mark(struct vr_overlay *overlay, uint32_t layer, int32_t dir, const char *name,
+                               const char *what)
 {
-    char name[64], value;
-    memcpy(name, overlay->prefix, overlay->prefix_length);
-    memcpy(name + overlay->prefix_length, what, strlen(what) + 1);
-    int64_t got = vrift_getxattrat(overlay->layers[layer].task, fd, "", name, &value, 1, VRIFT_AT_EMPTY_PATH);
+    char key[64], value;
+    memcpy(key, overlay->prefix, overlay->prefix_length);
+    memcpy(key + overlay->prefix_length, what, strlen(what) + 1);
+    int64_t got = vrift_getxattrat(overlay->layers[layer].task, dir, name, key, &value, 1, VRIFT_AT_SYMLINK_NOFOLLOW);
     switch (got) {
     case -VRIFT_ENODATA:
     case -VRIFT_EOPNOTSUPP:
@@ -35,13 +36,13 @@ int32_t vr_overlay_lookup_mark(struct vr_overlay *overlay, uint32_t layer, int32
  * An entry whose data or place another layer keeps (metacopy, redirect) is refused rather than shown wrongly. In the
  * lowest layer both marks would lead nowhere and are not looked for.
  */
-static int32_t check_marks(struct vr_overlay *overlay, uint32_t layer, int32_t fd, uint32_t mode)
+static int32_t check_marks(struct vr_overlay *overlay, uint32_t layer, int32_t dir, const char *name, uint32_t mode)
 {
     uint32_t type = mode & VRIFT_S_IFMT;
     if (layer + 1 == overlay->layer_count || (type != VRIFT_S_IFREG && type != VRIFT_S_IFDIR)) {
         return 0;
     }
-    int32_t marked = vr_overlay_lookup_mark(overlay, layer, fd, type == VRIFT_S_IFREG ? "metacopy" : "redirect");
+    int32_t marked = vr_overlay_lookup_mark(overlay, layer, dir, name, type == VRIFT_S_IFREG ? "metacopy" : "redirect");
     return marked > 0 ? -VRIFT_EOPNOTSUPP : marked;
 }
 
@@ -56,7 +57,7 @@ static int32_t open_part(struct vr_overlay *overlay, uint32_t layer, int32_t dir
     }
     int32_t result = vrift_statat(task, fd, "", VRIFT_AT_EMPTY_PATH, stat);
     if (result == 0 && !vr_overlay_is_whiteout(stat)) {
-        result = check_marks(overlay, layer, fd, stat->mode);
+        result = check_marks(overlay, layer, dir, name, stat->mode);
     }
     if (result < 0) {
         vrift_close(task, fd);
@@ -98,7 +99,7 @@ static int32_t find_in_upper(struct vr_overlay *overlay, struct vr_overlay_node 
         found->stop = true;
         return 0;
     }
-    int32_t opaque = vr_overlay_lookup_mark(overlay, VR_OVERLAY_UPPER, fd, "opaque");
+    int32_t opaque = vr_overlay_lookup_mark(overlay, VR_OVERLAY_UPPER, fd, ".", "opaque");
     found->stop = found->opaque = opaque > 0;
     return opaque < 0 ? opaque : 0;
 }
@@ -132,7 +133,7 @@ static int32_t find_in_lower(struct vr_overlay *overlay, const struct vr_overlay
     found->lower[found->lower_count].layer = part->layer;
     found->lower[found->lower_count++].fd = fd;
     if (directory && part->layer + 1 < overlay->layer_count) {
-        int32_t opaque = vr_overlay_lookup_mark(overlay, part->layer, fd, "opaque");
+        int32_t opaque = vr_overlay_lookup_mark(overlay, part->layer, fd, ".", "opaque");
         if (opaque < 0) {
             return opaque;
         }
@@ -214,14 +215,14 @@ int32_t vr_overlay_lookup(struct vr_overlay *overlay, struct vr_overlay_node *di
     struct vr_overlay_node *node = NULL;
     found.lower = few;
     if (dir->lower_count > 4) {
-        found.lower = vr_alloc_zero(&overlay->allocator, dir->lower_count, sizeof(*found.lower));
+        found.lower = vr_alloc_zero(overlay->allocator, dir->lower_count, sizeof(*found.lower));
         if (!found.lower) {
             return -VRIFT_ENOMEM;
         }
     }
     int32_t result = find(overlay, dir, name, length, &found, &node);
     if (found.lower != few) {
-        vr_alloc_free(&overlay->allocator, found.lower);
+        vr_alloc_free(overlay->allocator, found.lower);
     }
     if (result < 0) {
         return result;

@@ -31,8 +31,8 @@ int32_t vr_overlay_node_table_init(struct vr_overlay *overlay)
     }
     table->buckets = FIRST_BUCKETS;
     table->next_id = 1;
-    table->low = vr_alloc_zero(&overlay->allocator, table->buckets, sizeof(*table->low));
-    table->upper = vr_alloc_zero(&overlay->allocator, table->buckets, sizeof(*table->upper));
+    table->low = vr_alloc_zero(overlay->allocator, table->buckets, sizeof(*table->low));
+    table->upper = vr_alloc_zero(overlay->allocator, table->buckets, sizeof(*table->upper));
     if (!table->low || !table->upper) {
         vr_overlay_node_table_dispose(overlay);
         return -VRIFT_ENOMEM;
@@ -43,9 +43,9 @@ int32_t vr_overlay_node_table_init(struct vr_overlay *overlay)
 void vr_overlay_node_table_dispose(struct vr_overlay *overlay)
 {
     struct vr_overlay_table *table = &overlay->table;
-    vr_alloc_free(&overlay->allocator, table->low);
-    vr_alloc_free(&overlay->allocator, table->upper);
-    vr_alloc_free(&overlay->allocator, table->kept);
+    vr_alloc_free(overlay->allocator, table->low);
+    vr_alloc_free(overlay->allocator, table->upper);
+    vr_alloc_free(overlay->allocator, table->kept);
     vr_os_mutex_destroy(&table->lock);
 }
 
@@ -82,7 +82,7 @@ static void kept_grow(struct vr_overlay *overlay)
     struct vr_overlay_table *table = &overlay->table;
     struct vr_overlay_kept *old = table->kept;
     size_t old_slots = table->kept_slots, slots = old_slots ? old_slots * 2 : 64;
-    struct vr_overlay_kept *fresh = vr_alloc_zero(&overlay->allocator, slots, sizeof(*fresh));
+    struct vr_overlay_kept *fresh = vr_alloc_zero(overlay->allocator, slots, sizeof(*fresh));
     if (!fresh) {
         return;
     }
@@ -95,7 +95,7 @@ static void kept_grow(struct vr_overlay *overlay)
             table->kept_used++;
         }
     }
-    vr_alloc_free(&overlay->allocator, old);
+    vr_alloc_free(overlay->allocator, old);
 }
 
 /* Without memory the number is not kept, and changes once the node is forgotten: a flaw, not a failure. */
@@ -211,11 +211,11 @@ static void grow(struct vr_overlay *overlay)
 {
     struct vr_overlay_table *table = &overlay->table;
     size_t old = table->buckets;
-    struct vr_overlay_node **low = vr_alloc_zero(&overlay->allocator, old * 2, sizeof(*low));
-    struct vr_overlay_node **upper = vr_alloc_zero(&overlay->allocator, old * 2, sizeof(*upper));
+    struct vr_overlay_node **low = vr_alloc_zero(overlay->allocator, old * 2, sizeof(*low));
+    struct vr_overlay_node **upper = vr_alloc_zero(overlay->allocator, old * 2, sizeof(*upper));
     if (!low || !upper) {
-        vr_alloc_free(&overlay->allocator, low);
-        vr_alloc_free(&overlay->allocator, upper);
+        vr_alloc_free(overlay->allocator, low);
+        vr_alloc_free(overlay->allocator, upper);
         return;
     }
     struct vr_overlay_node **old_low = table->low, **old_upper = table->upper, *next;
@@ -232,8 +232,8 @@ static void grow(struct vr_overlay *overlay)
             enter_upper(table, node);
         }
     }
-    vr_alloc_free(&overlay->allocator, old_low);
-    vr_alloc_free(&overlay->allocator, old_upper);
+    vr_alloc_free(overlay->allocator, old_low);
+    vr_alloc_free(overlay->allocator, old_upper);
 }
 
 struct vr_overlay_node *vr_overlay_node_find_low(struct vr_overlay *overlay, const struct vr_overlay_node *parent,
@@ -273,9 +273,9 @@ static void close_parts(struct vr_overlay *overlay, int32_t upper, const struct 
 
 static void free_memory(struct vr_overlay *overlay, struct vr_overlay_node *node)
 {
-    vr_alloc_free(&overlay->allocator, node->lower);
-    vr_alloc_free(&overlay->allocator, node->name);
-    vr_alloc_free(&overlay->allocator, node);
+    vr_alloc_free(overlay->allocator, node->lower);
+    vr_alloc_free(overlay->allocator, node->name);
+    vr_alloc_free(overlay->allocator, node);
 }
 
 static void destroy(struct vr_overlay *overlay, struct vr_overlay_node *node)
@@ -307,7 +307,7 @@ static int32_t init_locks(struct vr_overlay_node *node)
 
 static struct vr_overlay_node *newborn(struct vr_overlay *overlay, const struct vr_overlay_birth *birth)
 {
-    struct vr_overlay_node *node = vr_alloc_zero(&overlay->allocator, 1, sizeof(*node));
+    struct vr_overlay_node *node = vr_alloc_zero(overlay->allocator, 1, sizeof(*node));
     if (!node) {
         return NULL;
     }
@@ -320,7 +320,7 @@ static struct vr_overlay_node *newborn(struct vr_overlay *overlay, const struct 
     node->refs = 1;
     node->lower_count = birth->lower_count;
     if (birth->lower_count) {
-        node->lower = vr_alloc_zero(&overlay->allocator, birth->lower_count, sizeof(*node->lower));
+        node->lower = vr_alloc_zero(overlay->allocator, birth->lower_count, sizeof(*node->lower));
         if (!node->lower) {
             free_memory(overlay, node);
             return NULL;
@@ -328,7 +328,7 @@ static struct vr_overlay_node *newborn(struct vr_overlay *overlay, const struct 
         memcpy(node->lower, birth->lower, birth->lower_count * sizeof(*node->lower));
     }
     if (birth->upper < 0 && birth->parent) {
-        node->name = vr_alloc_string(&overlay->allocator, birth->name, birth->name_length);
+        node->name = vr_alloc_string(overlay->allocator, birth->name, birth->name_length);
         node->name_length = birth->name_length;
         node->parent = birth->parent;
     }

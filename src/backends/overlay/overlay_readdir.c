@@ -59,7 +59,7 @@ static struct item *find(const struct vr_overlay_listing *listing, const char *n
 
 static int32_t rehash(struct vr_overlay *overlay, struct vr_overlay_listing *listing, size_t slot_count)
 {
-    uint32_t *slots = vr_alloc_zero(&overlay->allocator, slot_count, sizeof(*slots));
+    uint32_t *slots = vr_alloc_zero(overlay->allocator, slot_count, sizeof(*slots));
     if (!slots) {
         return -VRIFT_ENOMEM;
     }
@@ -70,7 +70,7 @@ static int32_t rehash(struct vr_overlay *overlay, struct vr_overlay_listing *lis
         }
         slots[i] = (uint32_t)n + 1;
     }
-    vr_alloc_free(&overlay->allocator, listing->slots);
+    vr_alloc_free(overlay->allocator, listing->slots);
     listing->slots = slots;
     listing->slot_count = slot_count;
     return 0;
@@ -83,7 +83,7 @@ static int32_t make_room(struct vr_overlay *overlay, struct vr_overlay_listing *
         if (capacity > UINT32_MAX / 2) {
             return -VRIFT_ENOMEM;
         }
-        struct item *items = vr_alloc_resize(&overlay->allocator, listing->items, capacity * sizeof(*items));
+        struct item *items = vr_alloc_resize(overlay->allocator, listing->items, capacity * sizeof(*items));
         if (!items) {
             return -VRIFT_ENOMEM;
         }
@@ -104,9 +104,9 @@ static struct item *obtain(struct vr_overlay *overlay, struct vr_overlay_listing
     if (item) {
         return item;
     }
-    char *copy = vr_alloc_string(&overlay->allocator, name, length);
+    char *copy = vr_alloc_string(overlay->allocator, name, length);
     if (!copy || make_room(overlay, listing) < 0) {
-        vr_alloc_free(&overlay->allocator, copy);
+        vr_alloc_free(overlay->allocator, copy);
         return NULL;
     }
     size_t i = hash_name(name, length) & (listing->slot_count - 1);
@@ -139,7 +139,7 @@ static void bury(struct vr_overlay *overlay, struct vr_overlay_listing *listing)
         if (listing->items[i].live) {
             listing->items[kept++] = listing->items[i];
         } else {
-            vr_alloc_free(&overlay->allocator, listing->items[i].name);
+            vr_alloc_free(overlay->allocator, listing->items[i].name);
         }
     }
     listing->count = kept;
@@ -161,11 +161,11 @@ void vr_overlay_readdir_dispose(struct vr_overlay *overlay, struct vr_overlay_no
         return;
     }
     for (size_t i = 0; i < listing->count; i++) {
-        vr_alloc_free(&overlay->allocator, listing->items[i].name);
+        vr_alloc_free(overlay->allocator, listing->items[i].name);
     }
-    vr_alloc_free(&overlay->allocator, listing->items);
-    vr_alloc_free(&overlay->allocator, listing->slots);
-    vr_alloc_free(&overlay->allocator, listing);
+    vr_alloc_free(overlay->allocator, listing->items);
+    vr_alloc_free(overlay->allocator, listing->slots);
+    vr_alloc_free(overlay->allocator, listing);
 }
 
 /* -- Reading the layers ------------------------------------------------------------------------------------------- */
@@ -198,9 +198,9 @@ int32_t vr_overlay_readdir_scan(const struct vr_overlay *overlay, uint32_t layer
     if (dir < 0) {
         return dir;
     }
-    uint64_t *buffer = vr_alloc(&overlay->allocator, SCAN_BYTES);
+    uint64_t *buffer = vr_alloc(overlay->allocator, SCAN_BYTES);
     int32_t result = buffer ? scan_open(task, dir, fn, payload, buffer) : -VRIFT_ENOMEM;
-    vr_alloc_free(&overlay->allocator, buffer);
+    vr_alloc_free(overlay->allocator, buffer);
     vrift_close(task, dir);
     return result;
 }
@@ -307,7 +307,7 @@ static int32_t get_listing(struct vr_overlay *overlay, struct vr_overlay_node *d
                            struct vr_overlay_listing **out)
 {
     if (!dir->listing) {
-        dir->listing = vr_alloc_zero(&overlay->allocator, 1, sizeof(*dir->listing));
+        dir->listing = vr_alloc_zero(overlay->allocator, 1, sizeof(*dir->listing));
         if (!dir->listing) {
             return -VRIFT_ENOMEM;
         }

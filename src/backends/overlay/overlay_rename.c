@@ -33,7 +33,7 @@ static int32_t make_opaque(struct vr_overlay *overlay, struct vr_overlay_node *n
     if (!vr_overlay_is_dir(node) || !dir->lower_count || node->opaque) {
         return 0;
     }
-    int32_t result = vr_overlay_copyup_set_opaque(overlay, node->upper, "");
+    int32_t result = vr_overlay_copyup_set_opaque(overlay, node->upper, ".");
     if (result == 0) {
         node->opaque = true;
     }
