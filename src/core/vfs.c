@@ -130,3 +130,8 @@ int32_t vrift_vfs_set_fault(vrift_vfs *vfs, vrift_fault_fn fault, void *payload)
     vfs->fault_payload = payload;
     return 0;
 }
+
+const struct vrift_allocator *vrift_vfs_allocator(vrift_vfs *vfs)
+{
+    return vfs ? vfs->allocator : NULL;
+}
