@@ -123,9 +123,8 @@ static int32_t create_in_work(struct vr_overlay *overlay, struct vr_overlay_node
         return result;
     }
     result = finish(overlay, overlay->work, temporary, how);
-    if (result == 0 && directory && (over_whiteout || dir->lower_count)) {
+    if (result == 0 && directory && over_whiteout) {
         result = vr_overlay_copyup_set_opaque(overlay, overlay->work, temporary);
-        result = over_whiteout ? result : 0; /* else only a hint */
     }
     if (result == 0) {
         uint64_t flags = !over_whiteout ? VRIFT_RENAME_NOREPLACE : directory ? VRIFT_RENAME_EXCHANGE : 0;
@@ -135,17 +134,6 @@ static int32_t create_in_work(struct vr_overlay *overlay, struct vr_overlay_node
         vrift_unlinkat(task, overlay->work, temporary, 0); /* the whiteout that changed places with it */
     } else if (result < 0) {
         vrift_unlinkat(task, overlay->work, temporary, directory ? VRIFT_AT_REMOVEDIR : 0);
-    }
-    return result;
-}
-
-/* Makes it under its name, when it is born with its final owner. */
-static int32_t create_in_place(struct vr_overlay *overlay, struct vr_overlay_node *dir, const char *name,
-                               const struct vrift_create *how)
-{
-    int32_t result = make(overlay, dir->upper, name, how);
-    if (result == 0 && (how->mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR && dir->lower_count) {
-        vr_overlay_copyup_set_opaque(overlay, dir->upper, name); /* a hint: nothing lies below */
     }
     return result;
 }
@@ -178,7 +166,7 @@ static int32_t create_locked(struct vr_overlay *overlay, struct vr_overlay_node 
     }
     bool in_place = (how->uid == 0 && how->gid == 0) || overlay->owners_optional;
     if (state == VR_OVERLAY_NOTHING && in_place) {
-        result = create_in_place(overlay, dir, name->bytes, how);
+        result = make(overlay, dir->upper, name->bytes, how); /* it is born with its final owner */
     } else {
         result = create_in_work(overlay, dir, name->bytes, how, state == VR_OVERLAY_WHITEOUT);
     }
