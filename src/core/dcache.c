@@ -2,6 +2,7 @@
 #include "core/dcache.h"
 
 #include "core/alloc.h"
+#include "core/dcachehot.h"
 #include "core/inode.h"
 
 #include <assert.h>
@@ -57,86 +58,12 @@ void vr_dcache_dispose(vrift_vfs *vfs)
     vr_os_rwlock_destroy(&cache->lock);
 }
 
-/* -- Hashing ------------------------------------------------------------------------------------------------------- */
-/*
- * A name is hashed eight bytes at a time while its end is looked for. A word's bytes from the first slash on are
- * cleared, so the same name gives the same hash wherever in a path it stands.
- */
-
-#define ONES  0x0101010101010101ULL
-#define HIGHS 0x8080808080808080ULL
-#define SLASH (ONES * '/')
-
-static inline uint64_t load_word(const char *p)
-{
-    const unsigned char *b = (const unsigned char *)p;
-    return (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 | (uint64_t)b[4] << 32 |
-           (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 | (uint64_t)b[7] << 56;
-}
-
-static inline uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-    return hash ^ hash >> 29;
-}
-
-const char *vr_dcache_component(const char *p, const char *end, struct vr_component *out)
-{
-    const char *start = p;
-    uint64_t hash = 0;
-    for (;;) {
-        uint64_t word = 0;
-        size_t count = 0;
-        if (end - p >= 8) {
-            word = load_word(p);
-            uint64_t slashes = ((word ^ SLASH) - ONES) & ~(word ^ SLASH) & HIGHS;
-            if (!slashes) {
-                hash = mix(hash, word);
-                p += 8;
-                continue;
-            }
-            uint64_t before = ((slashes & (0 - slashes)) >> 7) - 1; /* ones in all bytes before the first slash */
-            word &= before;
-            count = (size_t)((before & ONES) * ONES >> 56);
-        } else {
-            for (; p + count < end && p[count] != '/'; count++)
-                word |= (uint64_t)(unsigned char)p[count] << 8 * count;
-        }
-        if (count)
-            hash = mix(hash, word);
-        p += count;
-        break;
-    }
-    out->name = start;
-    out->length = (uint32_t)(p - start);
-    out->hash = (uint32_t)(hash ^ hash >> 32);
-    return p;
-}
+/* -- Names --------------------------------------------------------------------------------------------------------- */
 
 void vr_dcache_name(const char *name, size_t length, struct vr_component *out)
 {
     vr_dcache_component(name, name + length, out);
     assert(out->length == length);
-}
-
-static inline struct vr_dentry **bucket_of(const struct vr_dcache *cache, const struct vr_dentry *parent, uint32_t hash)
-{
-    uint64_t at = ((uint64_t)(uintptr_t)parent >> 4) * 0x9e3779b97f4a7c15ULL;
-    return &cache->buckets[((uint32_t)(at >> 32) ^ hash) & cache->mask];
-}
-
-struct vr_dentry *vr_dcache_find(vrift_vfs *vfs, const struct vr_dentry *parent, const struct vr_component *name)
-{
-    struct vr_dentry *dentry = *bucket_of(&vfs->dcache, parent, name->hash);
-    for (; dentry; dentry = dentry->hash_next) {
-        if (dentry->hash != name->hash || dentry->parent != parent || dentry->name_length != name->length ||
-            memcmp(dentry->name, name->name, name->length) != 0)
-            continue;
-        if (!atomic_load_explicit(&dentry->used, memory_order_relaxed))
-            atomic_store_explicit(&dentry->used, 1, memory_order_relaxed);
-        return dentry;
-    }
-    return NULL;
 }
 
 /* -- Making and destroying ----------------------------------------------------------------------------------------- */
@@ -222,7 +149,7 @@ static void ring_remove(struct vr_dcache *cache, struct vr_dentry *dentry)
 static void hash_insert(struct vr_dentry *dentry)
 {
     struct vr_dcache *cache = &dentry->sb->vfs->dcache;
-    struct vr_dentry **bucket = bucket_of(cache, dentry->parent, dentry->hash);
+    struct vr_dentry **bucket = vr_dcache_bucket(cache, dentry->parent, dentry->hash);
     dentry->hash_next = *bucket;
     *bucket = dentry;
     dentry->flags |= VR_DENTRY_HASHED;
@@ -239,7 +166,7 @@ static void hash_insert(struct vr_dentry *dentry)
 static void hash_remove(struct vr_dentry *dentry)
 {
     struct vr_dcache *cache = &dentry->sb->vfs->dcache;
-    struct vr_dentry **at = bucket_of(cache, dentry->parent, dentry->hash);
+    struct vr_dentry **at = vr_dcache_bucket(cache, dentry->parent, dentry->hash);
     while (*at != dentry)
         at = &(*at)->hash_next;
     *at = dentry->hash_next;
@@ -542,7 +469,7 @@ static void grow_table(vrift_vfs *vfs)
             while (old[i]) {
                 struct vr_dentry *dentry = old[i];
                 old[i] = dentry->hash_next;
-                struct vr_dentry **bucket = bucket_of(cache, dentry->parent, dentry->hash);
+                struct vr_dentry **bucket = vr_dcache_bucket(cache, dentry->parent, dentry->hash);
                 dentry->hash_next = *bucket;
                 *bucket = dentry;
             }

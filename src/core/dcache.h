@@ -30,12 +30,8 @@ void vr_dcache_read_end(vrift_vfs *vfs);
 void vr_dcache_write_begin(vrift_vfs *vfs);
 void vr_dcache_write_end(vrift_vfs *vfs);
 
-/* The length of the component at p and its hash. p is not at end nor at a slash. Returns what follows it. */
-const char *vr_dcache_component(const char *p, const char *end, struct vr_component *out);
+/* A whole name as a component. Looking names up is in core/dcachehot.h. */
 void vr_dcache_name(const char *name, size_t length, struct vr_component *out);
-
-/* r: the dentry of a name, or NULL. */
-struct vr_dentry *vr_dcache_find(vrift_vfs *vfs, const struct vr_dentry *parent, const struct vr_component *name);
 
 /* A dentry that is not in the cache yet, negative and with one reference; NULL without memory. */
 struct vr_dentry *vr_dcache_new(vrift_sb *sb, const struct vr_component *name);

@@ -41,15 +41,12 @@ int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path, uint64_t
     if (!task || !path || !out || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
     struct vr_walk walk;
-    struct vrift_stat attr;
     int32_t error = begin(&walk, task, dirfd, path, flags);
     if (!error) {
-        walk.peek = &attr;
+        walk.peek = out;
         error = vr_walk_run(&walk);
     }
-    if (!error && walk.peeked)
-        *out = attr;
-    else if (!error)
+    if (!error && !walk.peeked)
         error = vr_attr_stat(&walk.path, out);
     vr_walk_end(&walk);
     return error;

@@ -2,6 +2,7 @@
 /* renameat2, after do_renameat2() and vfs_rename() of Linux. */
 #include "core/alloc.h"
 #include "core/dcache.h"
+#include "core/dcachehot.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
 #include "core/lookup.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 _Static_assert(offsetof(struct vrift_stat, spare) % 8 == 0, "attributes are copied in words");
+_Static_assert(VR_ATTR_WORDS == 23, "try_copy() names each word");
 
 #define FIRST_TABLE     64u
 #define PERMISSION_MASK (VRIFT_STAT_TYPE | VRIFT_STAT_MODE | VRIFT_STAT_UID | VRIFT_STAT_GID)
@@ -265,34 +266,41 @@ void vr_inode_attr_forget(struct vr_inode *inode)
     unlock_attr(inode);
 }
 
-/* One try; false if it was torn. *time tells whether there is anything. */
-static bool try_copy(struct vr_inode *inode, struct vrift_stat *out, uint64_t *time)
+enum copied { COPY_TORN, COPY_NONE, COPY_DONE };
+
+/* One try. *out is written only when it is whole, known and not too old. */
+static enum copied try_copy(struct vr_inode *inode, uint64_t now, struct vrift_stat *out)
 {
     uint64_t words[VR_ATTR_WORDS];
     uint32_t seq = atomic_load_explicit(&inode->attr_seq, memory_order_acquire);
     if (seq & 1)
-        return false;
-    *time = atomic_load_explicit(&inode->attr_time, memory_order_acquire);
-    for (size_t i = 0; i < VR_ATTR_WORDS; i++)
-        words[i] = atomic_load_explicit(&inode->attr[i], memory_order_acquire);
+        return COPY_TORN;
+    uint64_t time = atomic_load_explicit(&inode->attr_time, memory_order_acquire);
+#define WORD(i)  words[i] = atomic_load_explicit(&inode->attr[i], memory_order_acquire)
+#define WORDS(i) WORD(i), WORD(i + 1), WORD(i + 2), WORD(i + 3)
+    WORDS(0), WORDS(4), WORDS(8), WORDS(12), WORDS(16); /* compilers do not unroll a loop of atomics */
+    WORD(20), WORD(21), WORD(22);
+#undef WORDS
+#undef WORD
     if (atomic_load_explicit(&inode->attr_seq, memory_order_relaxed) != seq)
-        return false;
+        return COPY_TORN;
+    if (!time || (!inode->sb->attrs_stable && time + inode->sb->attrs_age < now))
+        return COPY_NONE;
     memcpy(out, words, sizeof words);
     memset(out->spare, 0, sizeof out->spare);
-    return true;
+    return COPY_DONE;
 }
 
 bool vr_inode_attr_get(struct vr_inode *inode, uint64_t now, struct vrift_stat *out)
 {
-    uint64_t time = 0;
-    if (!try_copy(inode, out, &time)) {
+    enum copied copied = try_copy(inode, now, out);
+    if (copied == COPY_TORN) {
         lock_attr(inode);
-        bool whole = try_copy(inode, out, &time);
-        assert(whole);
-        (void)whole;
+        copied = try_copy(inode, now, out);
+        assert(copied != COPY_TORN);
         unlock_attr(inode);
     }
-    return time && (inode->sb->attrs_stable || time + inode->sb->attrs_age >= now);
+    return copied == COPY_DONE;
 }
 
 int32_t vr_inode_getattr(struct vr_inode *inode, uint64_t now, struct vrift_stat *out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/lookup.h"
 
+#include "core/dcachehot.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
 

@@ -3,6 +3,7 @@
 
 #include "core/attr.h"
 #include "core/dcache.h"
+#include "core/dcachehot.h"
 #include "core/fdtable.h"
 #include "core/inode.h"
 #include "core/lookup.h"
@@ -308,8 +309,10 @@ static struct vr_walk_held hold(struct vr_walk *walk)
     return before;
 }
 
-static void drop(struct vr_walk_held *held)
+static inline void drop(struct vr_walk_held *held)
 {
+    if (!held->path.mount && !held->child)
+        return;
     vr_dcache_unref(held->child);
     held->child = NULL;
     vr_path_unref(&held->path);
