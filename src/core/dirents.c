@@ -21,7 +21,8 @@ struct filling {
     size_t length, used;
     uint64_t position; /* after the last entry taken */
     uint64_t entries;
-    bool full; /* an entry did not fit */
+    bool full;   /* an entry did not fit */
+    bool broken; /* the backend emitted what is no name */
 };
 
 static bool put(struct filling *filling, const char *name, size_t length, uint64_t ino, uint32_t type, uint64_t cookie)
@@ -45,6 +46,11 @@ static bool put(struct filling *filling, const char *name, size_t length, uint64
 static int32_t VRIFT_CALLBACK take_entry(const struct vrift_dir_entry *entry, void *payload)
 {
     struct filling *filling = payload;
+    if (entry->name_length < 1 || entry->name_length > VRIFT_NAME_MAX || memchr(entry->name, '/', entry->name_length) ||
+        memchr(entry->name, '\0', entry->name_length)) {
+        filling->broken = true;
+        return 1;
+    }
     if (!put(filling, entry->name, entry->name_length, entry->ino, entry->type, entry->cookie + COOKIE_DOTDOT))
         return 1;
     filling->entries++;
@@ -112,8 +118,8 @@ static int64_t fill(vrift_file *file, struct filling *filling)
         return (int64_t)filling->used;
     if (error < 0)
         return error;
-    if (filling->full)
-        return -VRIFT_EINVAL;
+    if (filling->full || filling->broken)
+        return filling->full ? -VRIFT_EINVAL : -VRIFT_EIO;
     learn_completeness(file, file->listed);
     return 0;
 }

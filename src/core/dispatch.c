@@ -28,11 +28,26 @@ static bool name_is_plain(const struct vrift_name *name)
 }
 #endif
 
+/* The core relies on these two; a backend that lacks them is broken, and is told so rather than believed. */
+static bool entry_is_sound(const struct vrift_entry *entry)
+{
+    return entry->node.key.length >= 1 && entry->node.key.length <= VRIFT_KEY_MAX && entry->attr.mask & VRIFT_STAT_TYPE;
+}
+
+static int32_t checked(vrift_sb *sb, const struct vrift_entry *entry)
+{
+    if (entry_is_sound(entry))
+        return 0;
+    vr_dispatch_forget(sb, &entry->node);
+    return -VRIFT_EIO;
+}
+
 int32_t vr_dispatch_root(vrift_sb *sb, struct vrift_entry *out)
 {
     memset(out, 0, sizeof *out);
     ENTER(sb, "root");
-    return sb->ops.root(sb->self, out);
+    int32_t error = sb->ops.root(sb->self, out);
+    return error ? error : checked(sb, out);
 }
 
 /* The fault injector is told of the void slots but cannot keep them from being called: that would only leak. */
@@ -91,6 +106,13 @@ int32_t vr_dispatch_walk(vrift_sb *sb, const struct vrift_node *dir, const struc
     ENTER(sb, "walk");
     int32_t error = sb->ops.walk(sb->self, dir, names, count, entries, done);
     assert(*done <= count);
+    for (uint32_t i = 0; i < *done; i++) {
+        if (entry_is_sound(&entries[i]))
+            continue;
+        while (*done > i)
+            vr_dispatch_forget(sb, &entries[--*done].node);
+        return -VRIFT_EIO;
+    }
     /* A backend that resolved nothing and gave no reason would send us round for ever. */
     return error || *done ? error : -VRIFT_EIO;
 }
@@ -136,7 +158,10 @@ int32_t vr_dispatch_create(struct vr_inode *dir, const struct vrift_name *name, 
     assert(how->flags & VRIFT_CREATE_TMPFILE ? !name : name_is_plain(name));
     memset(out, 0, sizeof *out);
     ENTER(dir->sb, "create");
-    return dir->sb->ops.create ? dir->sb->ops.create(dir->sb->self, &dir->node, name, how, out) : -VRIFT_EROFS;
+    if (!dir->sb->ops.create)
+        return -VRIFT_EROFS;
+    int32_t error = dir->sb->ops.create(dir->sb->self, &dir->node, name, how, out);
+    return error ? error : checked(dir->sb, out);
 }
 
 int32_t vr_dispatch_link(struct vr_inode *inode, struct vr_inode *dir, const struct vrift_name *name,

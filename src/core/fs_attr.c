@@ -275,6 +275,8 @@ int32_t vrift_statfs(vrift_task *task, int32_t dirfd, const char *path, struct v
         error = vr_dispatch_statfs(walk.path.mount->sb, &answer);
         if (!error) {
             answer.flags |= atomic_load(&walk.path.mount->flags);
+            if (walk.path.mount->sb->read_only)
+                answer.flags |= VRIFT_MOUNT_RDONLY;
             answer.fsid = walk.path.mount->sb->number;
             *out = answer;
         }

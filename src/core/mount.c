@@ -111,6 +111,8 @@ bool vr_mount_is_read_only(const struct vr_mount *mount)
  */
 int32_t vr_mount_want_write(struct vr_mount *mount)
 {
+    if (mount->sb->read_only)
+        return -VRIFT_EROFS;
     atomic_fetch_add(&mount->writers, 1);
     if (!vr_mount_is_read_only(mount))
         return 0;

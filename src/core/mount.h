@@ -38,7 +38,7 @@ void vr_path_ref(const struct vr_path *path);
 /* Drops both, the dentry first, and clears the path; empty is fine. */
 void vr_path_unref(struct vr_path *path);
 
-/* Announces a writer, and ends it. -VRIFT_EROFS on a read-only mount. */
+/* Announces a writer, and ends it. -VRIFT_EROFS on a read-only mount or superblock. */
 int32_t vr_mount_want_write(struct vr_mount *mount);
 void vr_mount_drop_write(struct vr_mount *mount);
 

@@ -37,6 +37,8 @@ int32_t vr_perm_check(const struct vrift_cred *cred, const struct vr_inode *inod
 {
     uint32_t mode = mode_of(inode);
     uint32_t granted = mode;
+    if (may & VR_MAY_WRITE && inode->sb->read_only && (vr_is_file(inode) || vr_is_dir(inode) || vr_is_link(inode)))
+        return -VRIFT_EROFS;
     if (cred->uid == uid_of(inode))
         granted >>= 6;
     else if (vr_perm_in_group(cred, gid_of(inode)))

@@ -16,7 +16,7 @@ static inline bool vr_perm_capable(const struct vrift_cred *cred, uint64_t capab
 
 bool vr_perm_in_group(const struct vrift_cred *cred, uint32_t gid);
 
-/* 0 or -VRIFT_EACCES. */
+/* 0 or -VRIFT_EACCES; -VRIFT_EROFS to write what lies on a superblock that cannot be written. */
 int32_t vr_perm_check(const struct vrift_cred *cred, const struct vr_inode *inode, uint32_t may);
 
 /* May it look up names in a directory? The walk asks at each component. */

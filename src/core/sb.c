@@ -143,6 +143,7 @@ int32_t vrift_sb_new(vrift_vfs *vfs, const struct vrift_backend_ops *ops, void *
         return -VRIFT_ENOMEM;
     sb->ops = own;
     sb->self = self;
+    sb->read_only = !own.create && !own.link && !own.unlink && !own.rename && !own.setattr && !own.pwrite;
     error = init_memory(vfs, sb);
     if (error) {
         vr_alloc_free(vfs->allocator, sb);
