@@ -347,7 +347,7 @@ static int32_t check(const struct vrift_overlay_options *options)
 int32_t vrift_overlay_new(vrift_vfs *vfs, const struct vrift_overlay_options *theirs, vrift_sb **out)
 {
     struct vrift_overlay_options options;
-    struct vr_overlay *overlay;
+    struct vr_overlay *overlay = NULL;
     if (!vfs || !theirs || !out) {
         return -VRIFT_EINVAL;
     }
