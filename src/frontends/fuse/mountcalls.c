@@ -32,8 +32,8 @@ static void read_log(int fs_fd, char *why, size_t room)
 static int configure(int fs_fd, const struct vr_mount_option *options)
 {
     for (; options->key; options++)
-        if (syscall(SYS_fsconfig, fs_fd, options->value ? CONFIG_SET_STRING : CONFIG_SET_FLAG, options->key,
-                    options->value, 0) < 0)
+        if (options->key[0] && syscall(SYS_fsconfig, fs_fd, options->value ? CONFIG_SET_STRING : CONFIG_SET_FLAG,
+                                       options->key, options->value, 0) < 0)
             return -errno;
     return syscall(SYS_fsconfig, fs_fd, CONFIG_CREATE, NULL, NULL, 0) < 0 ? -errno : 0;
 }

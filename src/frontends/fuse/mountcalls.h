@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One option of a file system; value NULL: a flag. An array of them ends with key NULL. */
+/* One option of a file system; value NULL: a flag; an empty key: none. An array of them ends with key NULL. */
 struct vr_mount_option {
     const char *key;
     const char *value;

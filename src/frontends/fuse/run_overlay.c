@@ -172,8 +172,24 @@ static int open_layer(const char *path, char text[32])
     return fd;
 }
 
-/* Makes the overlay of the workspace over what is mounted on its place. A detached mount, or a negative errno. */
-static int make_overlay(const struct vr_run *run, char *detail, size_t room)
+/*
+ * A volatile overlay leaves a mark, and the kernel refuses a work directory that has one, as the machine may have
+ * crashed since. What a crash leaves of an upper is what it leaves of any directory: the mark has nothing to say to us.
+ */
+static void remove_volatile_mark(int work)
+{
+    (void)unlinkat(work, "work/incompat/volatile/dirty", 0);
+    (void)unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
+    (void)unlinkat(work, "work/incompat", AT_REMOVEDIR);
+}
+
+/*
+ * Makes the overlay of the workspace over what is mounted on its place. A detached mount, or a negative errno.
+ *
+ * Volatile: else the kernel would sync each file that it copies up, and at the end the whole file system of the upper,
+ * with all that others have written there. What is to outlive a power cut is committed, which syncs.
+ */
+static int make_overlay(const struct vr_run *run, int32_t is_volatile, char *detail, size_t room)
 {
     char lower[32], upper[32], work[32];
     int fds[3] = {open_layer(run->path, lower), open_layer(run->info.upper, upper), open_layer(run->info.work, work)};
@@ -187,12 +203,15 @@ static int make_overlay(const struct vr_run *run, char *detail, size_t room)
                                               {"metacopy", "off"},
                                               {"redirect_dir", "nofollow"},
                                               {"xino", "on"},
-                                              {user ? "userxattr" : NULL, NULL},
+                                              {is_volatile ? "volatile" : "", NULL},
+                                              {user ? "userxattr" : "", NULL},
                                               {NULL, NULL}};
     int mounted = -errno;
     detail[0] = '\0';
-    if (fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0)
+    if (fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0) {
+        remove_volatile_mark(fds[2]);
         mounted = vr_mountcalls_make("overlay", options, 0, detail, room);
+    }
     for (size_t i = 0; i < 3; i++)
         if (fds[i] >= 0)
             (void)close(fds[i]);
@@ -202,8 +221,10 @@ static int make_overlay(const struct vr_run *run, char *detail, size_t room)
 static int32_t mount_overlay(const struct overlay_run *self, char why[VR_SUPERVISE_WHY])
 {
     char detail[256];
-    int mounted = make_overlay(self->run, detail, sizeof(detail));
+    int mounted = make_overlay(self->run, 1, detail, sizeof(detail));
     int32_t result;
+    if (mounted == -EINVAL) /* before Linux 5.10 */
+        mounted = make_overlay(self->run, 0, detail, sizeof(detail));
     errno = -mounted;
     if (mounted < 0)
         return because(why, "mounting the overlay", detail);
