@@ -92,13 +92,12 @@ void vr_run_unmake_place(const struct vr_run *run)
 }
 
 /* The workspace's own directory: beside its upper, so that it is the same at each run, whichever way it goes. */
-static char *own_place(const struct vrift_workspace_info *info)
+static char *own_place(const struct vr_run *run)
 {
-    const char *slash = strrchr(info->upper, '/');
-    size_t length = slash ? (size_t)(slash - info->upper) : 0;
+    size_t length = (size_t)(strrchr(run->upper, '/') - run->upper);
     char *path = malloc(length + sizeof("/tree"));
     if (path)
-        (void)sprintf(path, "%.*s/tree", (int)length, info->upper);
+        (void)sprintf(path, "%.*s/tree", (int)length, run->upper);
     return path;
 }
 
@@ -129,7 +128,7 @@ static int32_t refuse_place(const struct vr_run *run)
         vr_run_say("/", "a workspace cannot take the place of the root");
         return -VRIFT_EINVAL;
     }
-    if (is_within(run->path, run->info.upper) || is_within(run->path, run->info.work)) {
+    if (is_within(run->path, run->upper) || is_within(run->path, run->work)) {
         vr_run_say(run->path, "lies inside the workspace's own storage");
         return -VRIFT_EINVAL;
     }
@@ -142,7 +141,7 @@ static char *wanted_place(const struct vr_run *run)
     const char *at = run->options->at;
     char *cwd, *path;
     if (!at)
-        return own_place(&run->info);
+        return own_place(run);
     cwd = at[0] == '/' ? strdup("") : getcwd(NULL, 0);
     path = cwd ? malloc(strlen(cwd) + strlen(at) + 2) : NULL;
     if (path)
@@ -217,7 +216,15 @@ static int32_t open_workspace(struct vr_run *run)
     }
     if (result == 0)
         result = vrift_workspace_info(run->workspace, &run->info);
-    return result < 0 ? vr_run_say_error(name, result) : 0;
+    if (result < 0)
+        return vr_run_say_error(name, result);
+    run->upper = realpath(run->info.upper, NULL);
+    run->work = realpath(run->info.work, NULL);
+    if (!run->upper || !run->work) {
+        vr_run_say(run->upper ? run->info.work : run->info.upper, strerror(errno));
+        return vrift_err_from_host_errno(errno);
+    }
+    return 0;
 }
 
 int32_t vr_run_command(vrift_store *store, const struct vr_run_options *options)
@@ -234,6 +241,8 @@ int32_t vr_run_command(vrift_store *store, const struct vr_run_options *options)
     if (result == 0)
         result = choose_way(&run);
     vr_run_unmake_place(&run);
+    free(run.upper);
+    free(run.work);
     free(run.path);
     free(run.inside);
     vrift_workspace_close(run.workspace);

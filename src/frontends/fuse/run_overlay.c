@@ -192,7 +192,7 @@ static void remove_volatile_mark(int work)
 static int make_overlay(const struct vr_run *run, int32_t is_volatile, char *detail, size_t room)
 {
     char lower[32], upper[32], work[32];
-    int fds[3] = {open_layer(run->path, lower), open_layer(run->info.upper, upper), open_layer(run->info.work, work)};
+    int fds[3] = {open_layer(run->path, lower), open_layer(run->upper, upper), open_layer(run->work, work)};
     int32_t user = (run->info.flags & VRIFT_WORKSPACE_USERXATTR) != 0;
     /* xino gives all files one device number, so that tools which stay on one file system (tar, du) see all of it. */
     const struct vr_mount_option options[] = {{"source", "vrift"},
@@ -256,8 +256,14 @@ static int32_t prepare(void *payload, int channel, char why[VR_SUPERVISE_WHY])
 static void clear(void *payload, int32_t orphaned)
 {
     struct overlay_run *self = payload;
+    int work;
     if (umount2(self->run->path, 0) < 0)
         (void)umount2(self->run->path, MNT_DETACH);
+    work = open(self->run->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (work >= 0) {
+        remove_volatile_mark(work);
+        (void)close(work);
+    }
     if (orphaned)
         vr_run_unmake_place(self->run);
 }

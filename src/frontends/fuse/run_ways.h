@@ -13,6 +13,8 @@ struct vr_run {
     vrift_workspace *workspace;
     struct vrift_workspace_info info;
     const struct vr_run_options *options;
+    char *upper;       /* owned: info.upper and info.work, absolute and without symlinks */
+    char *work;        /* owned */
     char *path;        /* owned: where the command sees the workspace, absolute, without symlinks */
     char *inside;      /* owned: the caller's directory relative to path; NULL if it is not below it */
     int32_t made;      /* so many directories at the end of path did not exist before */

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# What the tests of front-ends need to know of the machine. Source it after tap.sh.
+#
+#   no_overlay               why root cannot have an overlay here; empty: he can
+#   no_user_overlay          why an ordinary user cannot; empty: he can, by as_user
+#   as_user COMMAND...       runs it as an ordinary user who may open /dev/fuse, in a mount namespace of its own
+#   become_user COMMAND...   the same in place of the calling shell
+#   mounts                   every mount there is, one line each
+
+mounts() {
+    findmnt -rn -o TARGET,SOURCE,FSTYPE | sort
+}
+
+ordinary=65534
+
+become_user() {
+    exec unshare -m bash -c '
+        set -e
+        mount -t tmpfs -o mode=755 vrift-test /mnt
+        mknod -m 666 /mnt/fuse c 10 229
+        mount --bind /mnt/fuse /dev/fuse
+        umount -l /mnt
+        exec setpriv --reuid "$0" --regid "$0" --clear-groups "$@"' "$ordinary" "$@"
+}
+
+as_user() {
+    (become_user "$@")
+}
+
+no_overlay=
+if [ "$(id -u)" -ne 0 ]; then
+    no_overlay="needs root"
+elif ! unshare -m true 2>/dev/null; then
+    no_overlay="mount namespaces are refused"
+elif [ ! -c /dev/fuse ] || ! : <>/dev/fuse 2>/dev/null; then
+    no_overlay="/dev/fuse cannot be opened"
+elif ! grep -qw overlay /proc/filesystems && ! modprobe overlay 2>/dev/null; then
+    no_overlay="the kernel has no overlayfs"
+fi
+no_user_overlay=$no_overlay
+if [ -z "$no_user_overlay" ] && ! as_user unshare -Urm true 2>/dev/null; then
+    no_user_overlay="user namespaces are refused"
+fi
