@@ -24,6 +24,7 @@ struct vrift_snapshot_info {
     uint64_t spare[8]; /* zero */
 };
 #define VRIFT_SNAPSHOT_TIMELESS 1ULL /* times were left out: every mtime is 1 s after the epoch */
+#define VRIFT_SNAPSHOT_XATTRS   2ULL /* some entry has extended attributes */
 
 struct vrift_snapshot_entry {
     const char *name; /* borrowed for the call; NUL-terminated */

@@ -166,7 +166,7 @@ int32_t vrift_snapshot_info(vrift_snapshot *snapshot, struct vrift_snapshot_info
     struct vrift_snapshot_info info = {0};
     vr_digest_export(&index->id, &info.id);
     vr_digest_export(&index->tree, &info.tree);
-    info.flags = index->timeless ? VRIFT_SNAPSHOT_TIMELESS : 0;
+    info.flags = (index->timeless ? VRIFT_SNAPSHOT_TIMELESS : 0) | (index->xattrs_length ? VRIFT_SNAPSHOT_XATTRS : 0);
     info.entries = index->entries;
     info.files = index->files;
     info.directories = index->directories;

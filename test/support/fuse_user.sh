@@ -12,8 +12,10 @@ mounts() {
 }
 
 ordinary=65534
+[ "$(id -u)" -eq 0 ] || ordinary=$(id -u)
 
 become_user() {
+    [ "$(id -u)" -eq 0 ] || exec "$@"
     exec unshare -m bash -c '
         set -e
         mount -t tmpfs -o mode=755 vrift-test /mnt
@@ -27,17 +29,20 @@ as_user() {
     (become_user "$@")
 }
 
-no_overlay=
+no_fuse=
+if ! grep -qw overlay /proc/filesystems && ! modprobe overlay 2>/dev/null; then
+    no_fuse="the kernel has no overlayfs"
+elif [ ! -c /dev/fuse ] || ! : 2>/dev/null <>/dev/fuse; then
+    no_fuse="/dev/fuse cannot be opened"
+fi
+no_overlay=$no_fuse
+no_user_overlay=$no_fuse
 if [ "$(id -u)" -ne 0 ]; then
     no_overlay="needs root"
-elif ! unshare -m true 2>/dev/null; then
+elif [ -z "$no_overlay" ] && ! unshare -m true 2>/dev/null; then
     no_overlay="mount namespaces are refused"
-elif [ ! -c /dev/fuse ] || ! : <>/dev/fuse 2>/dev/null; then
-    no_overlay="/dev/fuse cannot be opened"
-elif ! grep -qw overlay /proc/filesystems && ! modprobe overlay 2>/dev/null; then
-    no_overlay="the kernel has no overlayfs"
+    no_user_overlay=$no_overlay
 fi
-no_user_overlay=$no_overlay
 if [ -z "$no_user_overlay" ] && ! as_user unshare -Urm true 2>/dev/null; then
     no_user_overlay="user namespaces are refused"
 fi

@@ -27,7 +27,8 @@ static const uint32_t wanted = FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_
                                FUSE_EXPLICIT_INVAL_DATA;
 
 /* Negotiates. The body of the reply goes to out; its length, or a negative errno. */
-static int64_t answer_init(const struct vr_fuse_request *request, struct fuse_init_out *out)
+static int64_t answer_init(const struct vr_fuse_session *session, const struct vr_fuse_request *request,
+                           struct fuse_init_out *out)
 {
     struct fuse_init_in in = {0};
     /* Before 7.36 the struct was shorter. */
@@ -42,7 +43,7 @@ static int64_t answer_init(const struct vr_fuse_request *request, struct fuse_in
     if (in.major < FUSE_KERNEL_VERSION || in.minor < VR_FUSE_OLDEST_MINOR)
         return -EPROTO;
     out->max_readahead = in.max_readahead;
-    out->flags = in.flags & wanted;
+    out->flags = in.flags & (wanted | (session->has_acls ? FUSE_POSIX_ACL : 0));
     out->max_background = 64;
     out->congestion_threshold = 48;
     out->max_write = 4096;
@@ -84,7 +85,7 @@ static int serve(struct worker *worker, const struct fuse_in_header *header)
     case FUSE_INTERRUPT:
         return 0; /* have no reply; nodes are stateless and no request takes long */
     case FUSE_INIT:
-        result = answer_init(&request, body);
+        result = answer_init(session, &request, body);
         if (send_reply(worker, header->unique, result) < 0)
             return -1;
         (void)eventfd_write(session->ready, 1);
@@ -149,12 +150,13 @@ static int32_t start_thread(struct vr_fuse_session *session)
     return 0;
 }
 
-int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32_t threads, vr_fuse_session_fn handler,
-                              void *payload)
+int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32_t threads, int32_t has_acls,
+                              vr_fuse_session_fn handler, void *payload)
 {
     int32_t error = 0;
     memset(session, 0, sizeof(*session));
     session->device = device;
+    session->has_acls = has_acls;
     session->handler = handler;
     session->payload = payload;
     session->ready = eventfd(0, EFD_CLOEXEC);

@@ -32,8 +32,9 @@ struct vr_fuse_session {
     int device; /* owned: /dev/fuse, mounted */
     vr_fuse_session_fn handler;
     void *payload;
-    int ready; /* eventfd, readable once the kernel and we have agreed */
-    int ended; /* eventfd, readable once a thread has ended, because the file system is unmounted or broken */
+    int32_t has_acls; /* the kernel is to ask for access lists and obey them */
+    int ready;        /* eventfd, readable once the kernel and we have agreed */
+    int ended;        /* eventfd, readable once a thread has ended, because the file system is unmounted or broken */
     int32_t threads;
     pthread_t thread[VR_FUSE_SESSION_MAX_THREADS];
 };
@@ -42,8 +43,8 @@ struct vr_fuse_session {
  * Starts the threads on a device. Takes the device on success. 0, or a negative errno.
  * Signals should be blocked before, as the threads inherit the mask.
  */
-int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32_t threads, vr_fuse_session_fn handler,
-                              void *payload);
+int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32_t threads, int32_t has_acls,
+                              vr_fuse_session_fn handler, void *payload);
 
 /* Waits until the file system is unmounted and all threads have ended, and lets the device go. */
 void vr_fuse_session_join(struct vr_fuse_session *session);

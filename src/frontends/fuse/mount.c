@@ -146,7 +146,9 @@ static int32_t serve(vrift_snapshot *snapshot, struct mounted *self, int32_t thr
     if (signals < 0 || result < 0)
         return complain("mount", self->path, "", signals < 0 ? -errno : -vrift_err_to_host_errno(result));
     device = mount_somehow(self);
-    result = device < 0 ? device : vr_fuse_session_start(&session, device, threads, vr_snapshot_server_handle, &server);
+    result = device < 0 ? device
+                        : vr_fuse_session_start(&session, device, threads, !server.without_xattrs,
+                                                vr_snapshot_server_handle, &server);
     if (device >= 0 && result < 0) {
         unmount(self);
         (void)close(device);

@@ -108,7 +108,8 @@ static void serve_main(struct overlay_run *self, int device, int32_t in_user_ns,
         server.one_owner = in_user_ns;
         server.uid = geteuid();
         server.gid = getegid();
-        result = vr_fuse_session_start(&session, device, SERVER_THREADS, vr_snapshot_server_handle, &server);
+        result = vr_fuse_session_start(&session, device, SERVER_THREADS, !server.without_xattrs,
+                                       vr_snapshot_server_handle, &server);
     }
     if (result < 0) {
         vr_run_say("starting the snapshot's server", vrift_err_str(result));

@@ -224,10 +224,16 @@ static int64_t read_directory(const struct vr_snapshot_server *server, uint64_t 
     return (int64_t)listing.used;
 }
 
-/* Attributes that an overlay on top would obey. A snapshot may hold such, of whatever origin. */
-static int32_t steers_overlay(const char *name)
+/*
+ * Attributes that are not shown: what an overlay on top would obey, as a snapshot may hold anything; and where all
+ * belongs to one owner, the access lists of others, whom the user namespace cannot name.
+ */
+static int32_t is_hidden(const struct vr_snapshot_server *server, const char *name)
 {
-    return strncmp(name, "trusted.overlay.", 16) == 0 || strncmp(name, "user.overlay.", 13) == 0;
+    if (server->below_overlay &&
+        (strncmp(name, "trusted.overlay.", 16) == 0 || strncmp(name, "user.overlay.", 13) == 0))
+        return 1;
+    return server->one_owner && strncmp(name, "system.posix_acl_", 17) == 0;
 }
 
 /* Both calls ask with size 0 for the length, which is answered in a struct. */
@@ -253,7 +259,7 @@ static int64_t get_xattr(const struct vr_snapshot_server *server, uint64_t entry
         return -ENOSYS;
     if (!in || !name)
         return -EINVAL;
-    if (server->below_overlay && steers_overlay(name))
+    if (is_hidden(server, name))
         return -ENODATA;
     room = in->size < room ? in->size : room;
     return sized_reply(vrift_snapshot_getxattr(server->snapshot, entry, name, in->size ? out : NULL, room), in->size,
@@ -368,5 +374,6 @@ int32_t vr_snapshot_server_init(struct vr_snapshot_server *server, vrift_snapsho
     memset(server, 0, sizeof(*server));
     server->snapshot = snapshot;
     server->entries = info.entries;
+    server->without_xattrs = !(info.flags & VRIFT_SNAPSHOT_XATTRS);
     return 0;
 }
