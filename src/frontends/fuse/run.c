@@ -26,6 +26,8 @@ int32_t vr_run_say_error(const char *what, int32_t error)
         vr_run_say(what, vrift_err_str(error));
         return error;
     }
+    if (strcmp(detail.path, what) == 0)
+        detail.path[0] = '\0';
     (void)snprintf(why, sizeof(why), "%s%s%s", detail.path, detail.path[0] ? ": " : "",
                    detail.reason[0] ? detail.reason : vrift_err_str(error));
     vr_run_say(what, why);
