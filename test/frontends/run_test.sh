@@ -82,10 +82,11 @@ command_is_gone() {
     echo "still running: $command $grandchild"
     return 1
 }
-ended_with() {
+# In this shell, as only it can wait.
+check_ended() {
     local status=0
-    wait "$supervisor" || status=$?
-    [ "$status" -eq "$1" ] || { echo "ended with $status, wanted $1"; return 1; }
+    wait "$supervisor" 2>/dev/null || status=$?
+    check "$2" test "$status" = "$1"
 }
 
 # -- What holds whichever way it goes ---------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ check_sharing() {
     check_status 1 "$title: a second run in a workspace is refused meanwhile" run -- true
     check "$title: and says why" prints "vrift: run: w: another command runs in this workspace" run -- true
     kill -TERM "$supervisor"
-    check "$title: SIGTERM is passed on to the command" ended_with 143
+    check_ended 143 "$title: SIGTERM is passed on to the command"
     check "$title: what it left running has ended" command_is_gone
     check "$title: nothing stays mounted and nothing runs" nothing_left
     check "$title: what the command leaves running is ended" run -- sh -c 'sleep 60 & sleep 60 & (setsid sleep 60 &) ; true'
@@ -164,7 +165,7 @@ check_kills() {
     check "$title: and the workspace can be used" run -- true
     start_long_run
     kill -KILL "$(pgrep -o -P "$supervisor")"
-    check "$title: if the keeper is killed, the run fails" ended_with 1
+    check_ended 1 "$title: if the keeper is killed, the run fails"
     check "$title: and the command is ended" command_is_gone
     check "$title: and nothing stays mounted or running then" nothing_left
     check "$title: and the workspace can be used then" run -- true
@@ -201,12 +202,12 @@ check_overlay_only() {
     check_status 1 "$title: if the server is killed, the snapshot cannot be read" \
         nsenter -t "$command" -m sh -c "cat /proc/$command/cwd/sparse"
     kill -TERM "$supervisor"
-    check "$title: and the command goes on, to end by itself" ended_with 143
+    check_ended 143 "$title: and the command goes on, to end by itself"
     check "$title: and nothing stays mounted or running after that" nothing_left
     check "$title: auto says that it takes the overlay" prints "vrift: run: via overlay" \
         vrift run --workspace w -- true
-    check "$title: the command sees no other mount of ours" prints 1 run -- sh -c 'grep -c vrift /proc/self/mounts'
-    check "$title: files have the device number of their directory" run -- sh -c 'test $(stat -c %d Makefile) = $(stat -c %d .)'
+    check "$title: the command sees no other mount of ours" prints 1 run -- sh -c 'grep -c "^vrift " /proc/self/mounts'
+    check "$title: files have the device number of their directory" run -- sh -c 'test $(stat -c %d script) = $(stat -c %d .)'
     local from="$scratch/$who-place/there"
     mkdir -p "$from/src"
     check "$title: the caller's directory inside --at is kept" prints "$from/src" run_from "$from/src" --at "$from" -- pwd

@@ -184,6 +184,10 @@ int32_t vr_run_conclude(const struct vr_run *run, const struct vr_supervise_outc
         vr_run_say(run->options->argv[0], outcome->error == -ENOENT ? "command not found" : strerror(-outcome->error));
         return outcome->error == -ENOENT ? 127 : 126;
     }
+    if (outcome->error == -ECHILD) {
+        vr_run_say(run->info.name, outcome->why);
+        return -VRIFT_ECHILD;
+    }
     if (outcome->error) {
         vr_run_say(outcome->why, strerror(-outcome->error));
         return vrift_err_from_host_errno(-outcome->error);

@@ -166,6 +166,24 @@ struct refusal {
     int32_t error;
 };
 
+/*
+ * execvp() answers EACCES if it may not look into some directory of $PATH. That is a command that cannot be executed
+ * only if there is one.
+ */
+static int is_in_path(const char *name)
+{
+    const char *path = getenv("PATH");
+    char candidate[4096];
+    while (path && *path) {
+        size_t length = strcspn(path, ":");
+        (void)snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)length, path, name);
+        if (length && access(candidate, F_OK) == 0)
+            return 1;
+        path += length + (path[length] == ':');
+    }
+    return 0;
+}
+
 /* In the child: becomes the command, or says through the pipe why not. */
 static void become_command(const struct vr_supervise_plan *plan, const sigset_t *mask, pid_t keeper, int report)
 {
@@ -181,6 +199,9 @@ static void become_command(const struct vr_supervise_plan *plan, const sigset_t 
         (void)execvp(plan->argv[0], plan->argv);
     }
     refusal.error = -errno;
+    if (refusal.error == -EACCES && refusal.kind == NO_EXEC && !strchr(plan->argv[0], '/') &&
+        !is_in_path(plan->argv[0]))
+        refusal.error = -ENOENT;
     (void)!write(report, &refusal, sizeof(refusal));
     _exit(127);
 }
@@ -371,7 +392,7 @@ void vr_supervise(const struct vr_supervise_plan *plan, struct vr_supervise_outc
     int channel[2];
     memset(out, 0, sizeof(*out));
     out->error = -ECHILD;
-    (void)snprintf(out->why, sizeof(out->why), "the keeper of the command was killed");
+    (void)snprintf(out->why, sizeof(out->why), "the process that keeps the command was killed");
     self.signals = block_signals(passed_on, &mask);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (self.signals >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == 0) {
