@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # vrift run: every way, as root and as an ordinary user; and what is left when somebody is killed in the middle.
-source "$VRIFT_SOURCE/test/support/tap.sh"
+source "${VRIFT_SOURCE:?}/test/support/tap.sh"
 source "$VRIFT_SOURCE/test/support/fuse_user.sh"
 scratch
 chmod 755 "$scratch"
@@ -34,7 +34,7 @@ become_who() {
     if [ "$who" = user ]; then become_user "$@"; else exec "$@"; fi
 }
 vrift() {
-    (become_who timeout -k 5 60 "$scratch/vrift" --store "$store" "$@")
+    (become_who timeout -k 5 120 "$scratch/vrift" --store "$store" "$@")
 }
 run_in() {
     vrift run -q --via="$via" --workspace "$@"
@@ -55,7 +55,7 @@ run_from() {
     (cd "$1" && run "${@:2}")
 }
 nothing_left() {
-    for _ in $(seq 50); do
+    for _ in $(seq 150); do
         pgrep -f "^$scratch/vrift" >/dev/null || break
         sleep 0.1
     done

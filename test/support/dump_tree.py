@@ -10,17 +10,22 @@ import stat
 import sys
 
 
-def data_map(fd, size):
-    """Where data lies, to whole 64 KiB: file systems may round holes."""
-    parts, at = [], 0
+def read_content(fd, size, holes):
+    """The digest of what is not zero, and where data lies, to whole 64 KiB: file systems may round holes."""
+    digest, parts, at = hashlib.sha256(), [], 0
     while at < size:
         try:
             start = os.lseek(fd, at, os.SEEK_DATA)
         except OSError:
             break
-        at = os.lseek(fd, start, os.SEEK_HOLE)
-        parts.append('%d-%d' % (start >> 16, (at + 0xffff) >> 16))
-    return ','.join(parts)
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        parts.append('%d-%d' % (start >> 16, (end + 0xffff) >> 16))
+        for at in range(start & ~0xffff, end, 1 << 16):
+            block = os.pread(fd, 1 << 16, at)
+            if block.strip(b'\0'):
+                digest.update(b'%d:' % at + block)
+        at = end
+    return digest.hexdigest()[:16] + (' ' + ','.join(parts) if holes else '')
 
 
 def describe(path, options):
@@ -31,13 +36,9 @@ def describe(path, options):
     if '--no-links' not in options and not stat.S_ISDIR(info.st_mode):
         words.append('links=%d' % info.st_nlink)
     if stat.S_ISREG(info.st_mode):
-        digest = hashlib.sha256()
-        with open(path, 'rb') as file:
-            for block in iter(lambda: file.read(1 << 20), b''):
-                digest.update(block)
-            words += [str(info.st_size), digest.hexdigest()[:16]]
-            if '--no-holes' not in options:
-                words.append(data_map(file.fileno(), info.st_size))
+        fd = os.open(path, os.O_RDONLY)
+        words += [str(info.st_size), read_content(fd, info.st_size, '--no-holes' not in options)]
+        os.close(fd)
     elif stat.S_ISLNK(info.st_mode):
         words.append(repr(os.fsencode(os.readlink(path))))
     elif stat.S_ISBLK(info.st_mode) or stat.S_ISCHR(info.st_mode):
