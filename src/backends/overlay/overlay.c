@@ -134,40 +134,35 @@ static int32_t VRIFT_CALLBACK sync_all(void *self)
     struct vr_overlay *overlay = self;
     struct vrift_node root;
     vr_overlay_node_key(overlay->root, &root);
-    return overlay->has_upper ? vr_overlay_io_fsync(self, &root, NULL) : 0;
+    return vr_overlay_io_fsync(self, &root, NULL);
 }
 
+#define READING                                                                                                        \
+    .size = sizeof(struct vrift_backend_ops), .name = "overlay", .root = vr_overlay_lookup_root, .destroy = destroy,   \
+    .capability = capability, .consistency = consistency, .depth = depth, .statfs = statfs,                            \
+    .walk = vr_overlay_lookup_walk, .forget = vr_overlay_lookup_forget, .getattr = vr_overlay_lookup_getattr,          \
+    .readlink = vr_overlay_attr_readlink, .readdir = vr_overlay_readdir, .open = vr_overlay_io_open,                   \
+    .release = vr_overlay_io_release, .pread = vr_overlay_io_pread, .seek = vr_overlay_io_seek,                        \
+    .getxattr = vr_overlay_attr_getxattr, .listxattr = vr_overlay_attr_listxattr,                                      \
+    .revalidate = vr_overlay_lookup_revalidate
+
+/* Without an upper; the core says -VRIFT_EROFS where a slot is missing. */
+static const struct vrift_backend_ops read_only_ops = {
+    READING,
+};
+
 static const struct vrift_backend_ops ops = {
-    .size = sizeof(struct vrift_backend_ops),
-    .name = "overlay",
-    .root = vr_overlay_lookup_root,
-    .destroy = destroy,
-    .capability = capability,
-    .consistency = consistency,
-    .depth = depth,
-    .statfs = statfs,
+    READING,
     .sync = sync_all,
-    .walk = vr_overlay_lookup_walk,
-    .forget = vr_overlay_lookup_forget,
-    .getattr = vr_overlay_lookup_getattr,
     .setattr = vr_overlay_attr_set,
-    .readlink = vr_overlay_attr_readlink,
-    .readdir = vr_overlay_readdir,
     .create = vr_overlay_names_create,
     .link = vr_overlay_names_link,
     .unlink = vr_overlay_names_unlink,
     .rename = vr_overlay_rename,
-    .open = vr_overlay_io_open,
-    .release = vr_overlay_io_release,
-    .pread = vr_overlay_io_pread,
     .pwrite = vr_overlay_io_pwrite,
     .fsync = vr_overlay_io_fsync,
-    .seek = vr_overlay_io_seek,
-    .getxattr = vr_overlay_attr_getxattr,
     .setxattr = vr_overlay_attr_setxattr,
-    .listxattr = vr_overlay_attr_listxattr,
     .removexattr = vr_overlay_attr_removexattr,
-    .revalidate = vr_overlay_lookup_revalidate,
 };
 
 /* -- The constructor ---------------------------------------------------------------------------------------------- */
@@ -361,7 +356,7 @@ int32_t vrift_overlay_new(vrift_vfs *vfs, const struct vrift_overlay_options *th
     if (result < 0) {
         return result;
     }
-    result = vrift_sb_new(vfs, &ops, overlay, out);
+    result = vrift_sb_new(vfs, overlay->has_upper ? &ops : &read_only_ops, overlay, out);
     if (result < 0) {
         destroy(overlay);
     }

@@ -234,9 +234,6 @@ int32_t VRIFT_CALLBACK vr_overlay_names_create(void *self, const struct vrift_no
     if ((how->mode & VRIFT_S_IFMT) == VRIFT_S_IFCHR && how->rdev == 0) {
         return -VRIFT_EPERM; /* it would be a whiteout */
     }
-    if (!overlay->has_upper) {
-        return -VRIFT_EROFS;
-    }
     if (how->flags & VRIFT_CREATE_TMPFILE) {
         return create_nameless(overlay, how, out);
     }
@@ -326,9 +323,6 @@ int32_t VRIFT_CALLBACK vr_overlay_names_unlink(void *self, const struct vrift_no
     bool directory = vr_overlay_is_dir(node);
     if (directory != !!(flags & VRIFT_AT_REMOVEDIR)) {
         return directory ? -VRIFT_EISDIR : -VRIFT_ENOTDIR;
-    }
-    if (!overlay->has_upper) {
-        return -VRIFT_EROFS;
     }
     int32_t result = vr_overlay_copyup(overlay, dir, VR_OVERLAY_ALL_DATA);
     if (result < 0) {
