@@ -139,6 +139,9 @@ static int32_t prepare_owners(const vrift_cred *cred, struct vr_inode *inode, co
     }
     uint32_t killed = vr_perm_killed_by_chown(cred, inode);
     if (killed) {
+        /* The bits go by a change of mode, which is the owner's even where nothing else changes. */
+        if (!vr_perm_owner(cred, inode))
+            return -VRIFT_EPERM;
         set->mask |= VRIFT_SET_MODE;
         set->mode = permissions_of(inode) & ~killed;
     }

@@ -32,6 +32,7 @@ struct opening {
     uint32_t mode;
     uint32_t may; /* VR_MAY_... that the flags ask for */
     bool created;
+    uint32_t dir_mode, dir_uid; /* with O_CREAT: of the directory that held the last name */
     struct vr_walk walk;
 };
 
@@ -105,6 +106,18 @@ static int32_t may_open(struct opening *opening, const struct vr_path *path)
     return error;
 }
 
+/*
+ * In a sticky directory that everybody may write to, O_CREAT does not open what a third party put there. Regular files
+ * and fifos are excepted, as with fs.protected_regular and fs.protected_fifos at 0.
+ */
+static bool is_planted(const struct opening *opening, const struct vr_inode *inode)
+{
+    uint32_t type = atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT;
+    uint32_t uid = atomic_load_explicit(&inode->uid, memory_order_relaxed);
+    return opening->dir_mode & VRIFT_S_ISVTX && opening->dir_mode & 02 && type != VRIFT_S_IFREG &&
+           type != VRIFT_S_IFIFO && uid != opening->dir_uid && uid != opening->walk.cred->uid;
+}
+
 /* Truncates through the backend's open or, without one, its setattr; clears setuid as any truncate does. */
 static int32_t open_truncating(struct opening *opening, struct vr_inode *inode, uint64_t flags)
 {
@@ -154,6 +167,8 @@ static int32_t open_path(struct opening *opening)
             return -VRIFT_EEXIST;
         if (vr_is_dir(inode))
             return -VRIFT_EISDIR;
+        if (is_planted(opening, inode))
+            return -VRIFT_EACCES;
     }
     bool truncate = flags & VRIFT_O_TRUNC && !opening->created && vr_is_file(inode);
     int32_t error = truncate ? vr_mount_want_write(path->mount) : 0;
@@ -218,6 +233,9 @@ static int32_t walk_creating(struct opening *opening)
         struct vr_dentry *child;
         if (walk->last_slash)
             return -VRIFT_EISDIR;
+        const struct vr_inode *dir = walk->path.dentry->inode;
+        opening->dir_mode = atomic_load_explicit(&dir->mode, memory_order_relaxed);
+        opening->dir_uid = atomic_load_explicit(&dir->uid, memory_order_relaxed);
         error = find_or_create(opening, &child);
         if (error)
             return error;
@@ -295,6 +313,7 @@ static int32_t open_how(vrift_task *task, int32_t dirfd, const char *path, const
     opening.mode = how->mode;
     opening.may = may_of(how->flags);
     opening.created = false;
+    opening.dir_mode = opening.dir_uid = 0;
     int32_t fd;
     int32_t error = vr_fdtable_reserve(task->vfs, &task->files, &fd);
     if (error)
