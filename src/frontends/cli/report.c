@@ -103,7 +103,7 @@ int vr_report_error(const struct vr_arguments *arguments, const char *path, int6
 
 int vr_report_errno(const struct vr_arguments *arguments, const char *path, int number)
 {
-    return vr_report_failure(arguments, path, strerror(number));
+    return vr_report_failure(arguments, path, vrift_err_str(vrift_err_from_host_errno(number)));
 }
 
 int vr_report_not_built(const struct vr_arguments *arguments, const char *what)
