@@ -5,7 +5,7 @@ source "$VRIFT_SOURCE/test/cli/cli.sh"
 
 says 2 'a command is missing' "no command is wrong usage" "$vrift"
 says 2 'frobnicate: unknown command' "an unknown command is wrong usage" "$vrift" frobnicate
-says 2 'frob.nicate: unknown command' "a control character in an argument does not break the line" "$vrift" $'frob\nnicate'
+says 2 'frob\\nnicate: unknown command' "a control character in an argument does not break the line" "$vrift" $'frob\nnicate'
 says 2 'an argument is missing' "a missing argument is wrong usage" "$vrift" import
 says 2 'extra: one argument too many' "an argument too many is wrong usage" "$vrift" import "$scratch" extra
 says 2 '--bogus: unknown option' "an unknown option is named" "$vrift" import --bogus "$scratch"

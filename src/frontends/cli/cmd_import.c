@@ -75,15 +75,6 @@ static void report(const struct vr_arguments *arguments, const struct vrift_impo
     }
 }
 
-/* A name that could never be set is refused before the work, not after it. */
-static int check_name(const struct vr_arguments *arguments, vrift_store *store, const char *name)
-{
-    struct vrift_digest unused;
-    if (!name || vrift_ref_get(store, name, &unused) != -VRIFT_EINVAL)
-        return 0;
-    return vr_report_usage(arguments, name, "not a name for a ref");
-}
-
 static int import(const struct vr_arguments *arguments)
 {
     const char *dir = arguments->operands[0], *name = vr_options_value(arguments, NAME);
@@ -93,12 +84,12 @@ static int import(const struct vr_arguments *arguments)
         how.flags |= VRIFT_IMPORT_TIMELESS;
     int status = vr_options_jobs(arguments, JOBS, &how.jobs);
     if (status == 0)
+        status = vr_locate_check_ref(arguments, name);
+    if (status == 0)
         status = check_source(arguments, dir);
     vrift_store *store = NULL;
     if (status == 0)
         status = vr_locate_store(arguments, true, &store);
-    if (status == 0)
-        status = check_name(arguments, store, name);
     if (status == 0) {
         struct vrift_import_result result;
         vr_progress_begin(&progress, "importing");

@@ -220,13 +220,11 @@ static int cat(const struct vr_arguments *arguments)
     struct vr_place place;
     vrift_task *task = NULL;
     char *buffer = NULL;
+    if (!strchr(arguments->operands[0], ':'))
+        return vr_report_usage(arguments, arguments->operands[0], "has no :PATH");
     int status = vr_locate_place(arguments, arguments->operands[0], &place);
     if (status)
         return status;
-    if (!strchr(arguments->operands[0], ':')) {
-        vr_locate_close(&place);
-        return vr_report_usage(arguments, arguments->operands[0], "has no :PATH");
-    }
     const size_t room = 1u << 20;
     status = vr_locate_task(arguments, place.snapshot, &task);
     if (status == 0) {

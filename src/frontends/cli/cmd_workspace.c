@@ -151,13 +151,12 @@ static int commit(const struct vr_arguments *arguments, vrift_store *store, cons
     struct vr_progress progress;
     struct vrift_import_options how = {.size = sizeof how, .progress = vr_progress_step, .payload = &progress};
     struct vrift_import_result result;
-    struct vrift_digest unused;
     vrift_workspace *workspace = NULL;
     int usage = vr_options_jobs(arguments, JOBS, &how.jobs);
+    if (usage == 0)
+        usage = vr_locate_check_ref(arguments, ref);
     if (usage)
         return usage;
-    if (ref && vrift_ref_get(store, ref, &unused) == -VRIFT_EINVAL)
-        return vr_report_usage(arguments, ref, "not a name for a ref");
     int32_t error = vrift_workspace_open(store, name, &workspace);
     if (error == 0) {
         vr_progress_begin(&progress, "committing");

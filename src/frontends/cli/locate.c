@@ -93,6 +93,20 @@ int vr_locate_digest(const struct vr_arguments *arguments, vrift_store *store, c
     return result < 0 ? vr_report_error(arguments, text, result) : 0;
 }
 
+/* The rule of vrift_ref_set(), for when there may be no store to ask yet. */
+int vr_locate_check_ref(const struct vr_arguments *arguments, const char *name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/";
+    if (!name)
+        return 0;
+    size_t length = strlen(name);
+    bool good = length > 0 && length <= 200 && strspn(name, allowed) == length && name[length - 1] != '/';
+    for (size_t i = 0; good && i < length; i++)
+        if ((i == 0 || name[i - 1] == '/') && (name[i] == '.' || name[i] == '/'))
+            good = false;
+    return good ? 0 : vr_report_usage(arguments, name, "not a name for a ref");
+}
+
 int vr_locate_snapshot(const struct vr_arguments *arguments, vrift_store *store, const char *text, vrift_snapshot **out)
 {
     struct vrift_digest id;

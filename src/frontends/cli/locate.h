@@ -19,6 +19,9 @@ int vr_locate_store_path(const struct vr_arguments *arguments, char *buf, size_t
 int vr_locate_digest(const struct vr_arguments *arguments, vrift_store *store, const char *text,
                      struct vrift_digest *out);
 
+/* Refuses a name that no ref may have, before any work is done for it. NULL is fine. */
+int vr_locate_check_ref(const struct vr_arguments *arguments, const char *name);
+
 /* Resolves and opens a snapshot. To be dropped with vrift_snapshot_unref(). */
 int vr_locate_snapshot(const struct vr_arguments *arguments, vrift_store *store, const char *text,
                        vrift_snapshot **out);
