@@ -40,7 +40,7 @@ struct listing {
 static int32_t append_name(struct listing *listing, const char *name, size_t length)
 {
     size_t need = listing->used + length + 2;
-    if (need > listing->room) {
+    if (!listing->path || need > listing->room) {
         size_t room = need * 2;
         char *path = realloc(listing->path, room);
         if (!path)
@@ -86,7 +86,7 @@ static void print_details(const struct vrift_stat *attr)
 /* Prints the entry whose path is listing->path. */
 static int32_t print_entry(struct listing *listing, uint64_t entry)
 {
-    struct vrift_stat attr;
+    struct vrift_stat attr = {.mask = 0};
     char *target = NULL;
     if (listing->details || listing->json) {
         int32_t result = vrift_snapshot_stat(listing->snapshot, entry, &attr);
@@ -194,7 +194,7 @@ static int ls(const struct vr_arguments *arguments)
     if (status)
         return status;
     uint64_t entry;
-    struct vrift_stat attr;
+    struct vrift_stat attr = {.mask = 0};
     status = vr_locate_entry(arguments, &place, &entry);
     if (status == 0) {
         listing.snapshot = place.snapshot;
@@ -352,8 +352,8 @@ static void stat_json(const struct vr_place *place, uint64_t entry, const struct
 static int stat_command(const struct vr_arguments *arguments)
 {
     struct vr_place place;
-    struct vrift_snapshot_info info;
-    struct vrift_stat attr;
+    struct vrift_snapshot_info info = {.flags = 0};
+    struct vrift_stat attr = {.mask = 0};
     uint64_t entry = 0;
     int status = vr_locate_place(arguments, arguments->operands[0], &place);
     if (status)
