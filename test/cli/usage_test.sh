@@ -59,6 +59,7 @@ check "no man page is left over" test "$(ls "$VRIFT_SOURCE"/docs/man/*.1 | wc -l
 says 2 'gc: unknown command' "help does not list what is not built" "$vrift" help gc
 
 check "version --json is JSON" python3 -c 'import json, sys; json.load(sys.stdin)["version"]' < <("$vrift" version --json)
+check "version needs no store and no place for one" env -u VRIFT_STORE -u HOME "$vrift" version
 check "--version is understood" "$vrift" --version
 says 1 'standard output: no space left' "a full disk on standard output is a failure" bash -c "'$vrift' help >/dev/full"
 cat >"$scratch/to_closed_pipe" <<'PY'

@@ -33,9 +33,9 @@ static int check_source(const struct vr_arguments *arguments, const char *dir)
     if (fd < 0)
         return vr_report_errno(arguments, dir, errno);
     close(fd);
-    int status = vr_locate_store_path(arguments, store, sizeof store);
-    if (status)
-        return status;
+    if (!vr_locate_store_path(arguments, store, sizeof store))
+        return 0; /* opening the store says so */
+    int status = 0;
     char *real_store = realpath(store, NULL), *real_dir = realpath(dir, NULL);
     size_t length = real_dir ? strlen(real_dir) : 0;
     if (real_store && real_dir && strncmp(real_store, real_dir, length) == 0 &&

@@ -57,10 +57,7 @@ static int version(const struct vr_arguments *arguments)
 {
     char store[VRIFT_PATH_MAX] = "";
     struct vrift_rungs rungs;
-    int status = vr_locate_store_path(arguments, store, sizeof store);
-    if (status)
-        return status;
-    bool there = access(store, F_OK) == 0;
+    bool there = vr_locate_store_path(arguments, store, sizeof store) && access(store, F_OK) == 0;
     int32_t probed = there ? vrift_clone_probe(store, store, &rungs) : -VRIFT_ENOENT;
     const char *reflink = !there ? "no store yet" : probed < 0 ? "unknown" : rungs.clone ? "yes" : "no";
     const struct {

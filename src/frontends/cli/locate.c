@@ -17,8 +17,8 @@
 
 #include "cli/report.h"
 
-/* Writes the store's directory; *is_default tells that nobody named it. */
-static int store_path(const struct vr_arguments *arguments, char *buf, size_t size, bool *is_default)
+/* Writes the store's directory; *is_default tells that nobody named it. -VRIFT_ENOENT if there is no place for one. */
+static int32_t store_path(const struct vr_arguments *arguments, char *buf, size_t size, bool *is_default)
 {
     const char *named = arguments->store, *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int length;
@@ -32,18 +32,14 @@ static int store_path(const struct vr_arguments *arguments, char *buf, size_t si
     else if (home && home[0] == '/')
         length = snprintf(buf, size, "%s/.cache/vrift", home);
     else
-        return vr_report_failure(arguments, NULL,
-                                 "no place for the store: none of --store, VRIFT_STORE, "
-                                 "XDG_CACHE_HOME and HOME is set");
-    if (length < 0 || (size_t)length >= size)
-        return vr_report_error(arguments, "the store", -VRIFT_ENAMETOOLONG);
-    return 0;
+        return -VRIFT_ENOENT;
+    return length < 0 || (size_t)length >= size ? -VRIFT_ENAMETOOLONG : 0;
 }
 
-int vr_locate_store_path(const struct vr_arguments *arguments, char *buf, size_t size)
+bool vr_locate_store_path(const struct vr_arguments *arguments, char *buf, size_t size)
 {
     bool is_default;
-    return store_path(arguments, buf, size, &is_default);
+    return store_path(arguments, buf, size, &is_default) == 0;
 }
 
 /* Makes the directories above the default store: people have no ~/.cache before the first program that needs it. */
@@ -67,13 +63,17 @@ int vr_locate_store(const struct vr_arguments *arguments, bool create, vrift_sto
 {
     char path[VRIFT_PATH_MAX];
     bool is_default;
-    int status = store_path(arguments, path, sizeof path, &is_default);
-    if (status == 0 && create && is_default)
-        status = make_parents(arguments, path);
-    if (status)
-        return status;
+    int32_t result = store_path(arguments, path, sizeof path, &is_default);
+    if (result == -VRIFT_ENOENT)
+        return vr_report_failure(arguments, NULL,
+                                 "no place for the store: none of --store, VRIFT_STORE, "
+                                 "XDG_CACHE_HOME and HOME is set");
+    if (result < 0)
+        return vr_report_error(arguments, "the store", result);
+    if (create && is_default && make_parents(arguments, path))
+        return VR_EXIT_FAILED;
     struct vrift_store_options options = {.size = sizeof options, .flags = create ? VRIFT_STORE_CREATE : 0};
-    int32_t result = vrift_store_open(path, &options, out);
+    result = vrift_store_open(path, &options, out);
     struct stat there;
     if (result == -VRIFT_ENOENT && !create && stat(path, &there) < 0)
         return vr_report_failure(arguments, path, "there is no store yet; vrift import makes one");

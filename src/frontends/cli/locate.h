@@ -12,8 +12,8 @@
 /* Opens the store. Only commands that write make one where none is. To be closed by the caller. */
 int vr_locate_store(const struct vr_arguments *arguments, bool create, vrift_store **out);
 
-/* Writes the store's directory, whether it exists or not. */
-int vr_locate_store_path(const struct vr_arguments *arguments, char *buf, size_t size);
+/* Writes the store's directory, whether it exists or not; false, and nothing said, if there is no place for one. */
+bool vr_locate_store_path(const struct vr_arguments *arguments, char *buf, size_t size);
 
 /* Resolves an id, a unique prefix or a ref. */
 int vr_locate_digest(const struct vr_arguments *arguments, vrift_store *store, const char *text,
