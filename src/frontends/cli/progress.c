@@ -41,7 +41,7 @@ static int terminal_width(void)
 
 static void draw(const struct vr_progress *progress, const struct vrift_progress *now)
 {
-    char text[256], done[32], total[32], bar[32] = "";
+    char text[256], done[32], total[32], bar[64] = "";
     double part = -1;
     if (now->bytes_total)
         part = (double)now->bytes_done / (double)now->bytes_total;
