@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # Bad input: one clear line, the right exit status, and a store that is byte for byte what it was.
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 make_tree "$scratch/tree"
 id=$("$vrift" import "$scratch/tree" --name good)

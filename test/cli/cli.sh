@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # What the tests of the command share. Source it: it brings TAP, a scratch directory, and a store of its own in it.
-source "$VRIFT_SOURCE/test/support/tap.sh"
+source "${VRIFT_SOURCE:?}/test/support/tap.sh"
 
 vrift=$VRIFT_BUILD/bin/vrift
 manifest=$VRIFT_SOURCE/script/manifest

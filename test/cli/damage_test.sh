@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # verify finds a flipped bit, and a file cut short, in each kind of stored file; nothing that reads one crashes.
 # Flips are at every byte of small files, else at both ends, in the middle and at random places: VRIFT_FLIPS of them.
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 tree=$scratch/tree
 make_tree "$tree"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # A full disk: one clear line, nothing half done. In a mount namespace of its own, on small tmpfs mounts.
 if [ -z "${VRIFT_INSIDE:-}" ]; then
-    source "$VRIFT_SOURCE/test/support/tap.sh"
+    source "${VRIFT_SOURCE:?}/test/support/tap.sh"
     rights=-m
     [ "$(id -u)" -eq 0 ] || rights=-rm
     if ! unshare $rights sh -c 'mount -t tmpfs -o size=1m none /mnt' 2>/dev/null; then
@@ -11,7 +11,7 @@ if [ -z "${VRIFT_INSIDE:-}" ]; then
     fi
     VRIFT_INSIDE=1 exec unshare $rights bash "$0"
 fi
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 mkdir "$scratch/disk" "$scratch/tree" "$scratch/large"
 make_tree "$scratch/tree"

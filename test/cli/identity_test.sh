@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # One tree, one id: it depends on nothing but the tree.
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 tree=$scratch/tree
 make_tree "$tree"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # SIGKILL at random moments of import, commit and checkout: the store verifies, what is there is whole, and the same
 # command then succeeds. VRIFT_KILLS of them, 30 by default.
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 mkdir "$scratch/tree"
 make_tree "$scratch/tree"

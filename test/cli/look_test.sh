@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # Looking inside: ls, cat, stat, diff, refs, caps, stats; as text and as JSON.
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 tree=$scratch/tree
 make_tree "$tree"
@@ -87,6 +87,35 @@ check "refs --all lists snapshots without a name too" test "$("$vrift" refs --al
 says 1 'no such snapshot' "an unknown id" "$vrift" ls 0000000000000000000000000000000000000000000000000000000000000000
 says 1 'no such snapshot' "an unknown prefix" "$vrift" ls 00000000
 says 1 '' "a prefix of three digits is none" "$vrift" ls "${a:0:3}"
+
+# On a terminal, control characters do not reach it; a bar is drawn for what takes longer than a second.
+cat >"$scratch/terminal.py" <<'PY'
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+text = b""
+try:
+    while True:
+        piece = os.read(terminal, 65536)
+        if not piece:
+            break
+        text += piece
+except OSError:
+    pass
+sys.stdout.buffer.write(text)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+PY
+mkdir "$scratch/odd"
+touch "$scratch/odd/"$'new\nline' "$scratch/odd/"$'red\e[31m'
+"$vrift" import "$scratch/odd" --name odd >/dev/null
+check "on a terminal control characters are escaped" same 'new\nline red\x1b[31m' \
+    "$(python3 "$scratch/terminal.py" "$vrift" ls odd | tr -d '\r' | paste -sd ' ')"
+check "in a pipe they are not" same $'new\nline\nred\e[31m' "$("$vrift" ls odd)"
+check "on a terminal import tells what it did" grep -q '^0 files, 1 directories' \
+    <(mkdir "$scratch/bare" && python3 "$scratch/terminal.py" "$vrift" import "$scratch/bare")
+check "in a pipe it does not" same "" "$("$vrift" import "$scratch/tree" 2>&1 >/dev/null)"
+check "unless it is asked to" grep -q '^12 files' <("$vrift" import -v "$scratch/tree" 2>&1 >/dev/null)
 
 for what in mem: "$tree" dir:"$tree" first snap:"$b"; do
     check "caps $(basename "$what") has a row for each capability" \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # Unusual but valid: what goes in comes back exactly.
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 # round NAME: imports $scratch/NAME and restores it as $scratch/NAME.back.
 round() { "$vrift" import "$scratch/$1" --name "$1" >/dev/null && "$vrift" checkout "$1" "$scratch/$1.back" >/dev/null; }

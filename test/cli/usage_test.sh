@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # The command line itself: wrong usage, help, man pages, output that cannot be written.
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 says 2 'a command is missing' "no command is wrong usage" "$vrift"
 says 2 'frobnicate: unknown command' "an unknown command is wrong usage" "$vrift" frobnicate

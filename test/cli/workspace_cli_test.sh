@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # Workspaces from the command line: create, run, status, commit, restore.
-source "$VRIFT_SOURCE/test/cli/cli.sh"
+source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 
 make_tree "$scratch/tree"
 base=$("$vrift" import "$scratch/tree" --name base)
