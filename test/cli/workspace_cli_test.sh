@@ -34,28 +34,28 @@ for via in overlay checkout; do
     check "via $via: arguments come through" same "-x a b --store" "$(run echo -x 'a b' --store)"
     check "via $via: a command writes" run sh -c 'echo made >made && rm src/file1 && echo more >>run.sh && mkdir new && mv src/file2 new/'
     check "via $via: nothing of it is at PATH outside" same "" "$(ls -A "$at")"
-    check "via $via: status tells what it did" same "A made M run.sh A new A new/file2 D src/file1 D src/file2" \
-        "$("$vrift" workspace status $name | grep -v '^P' | LC_ALL=C sort -k 2 | xargs)"
+    check "via $via: status tells what it did" same "A made A new A new/file2 D src/file1 D src/file2 M run.sh" \
+        "$("$vrift" workspace status $name | grep -v '^P' | LC_ALL=C sort | xargs)"
     built=$("$vrift" workspace commit $name --name $name-built)
     check "via $via: commit prints the id alone" grep -qxE '[0-9a-f]{64}' <<<"$built"
     check "via $via: which the ref names" same "$built" "$("$vrift" ref $name-built)"
     check "via $via: the workspace has no changes then" same "" "$("$vrift" workspace status $name)"
     check "via $via: but a new base" grep -qx "$built $name" <("$vrift" workspace list)
     check "via $via: the changes are in the snapshot" same "made" "$("$vrift" cat $name-built:made)"
-    check "via $via: diff agrees with what status told" same "A made M run.sh A new A new/file2 D src/file1 D src/file2" \
-        "$("$vrift" diff base $name-built | grep -v '^P' | LC_ALL=C sort -k 2 | xargs)"
+    check "via $via: diff agrees with what status told" same "A made A new A new/file2 D src/file1 D src/file2 M run.sh" \
+        "$("$vrift" diff base $name-built | grep -v '^P' | LC_ALL=C sort | xargs)"
     check "via $via: a command sees them" same "more" "$(run tail -n 1 run.sh)"
     check "via $via: a command changes again" run sh -c 'echo junk >junk; rm -r src'
     check "via $via: discard" "$vrift" workspace discard $name
     check "via $via: throws that away" same "" "$("$vrift" workspace status $name)"
     check "via $via: for commands too" run test -e src/main.c -a ! -e junk
-    run sh -c 'echo locked >locked; echo ready >"$0"; sleep 20' "$scratch/ready-$via" &
+    "$vrift" run --workspace $name --at "$at" --via=$via -- sh -c 'echo ready >"$0"; sleep 20' "$scratch/ready-$via" &
     runner=$!
     for _ in $(seq 100); do [ -e "$scratch/ready-$via" ] && break; sleep 0.05; done
     says 1 '(in use|busy)' "via $via: no commit while a command runs" "$vrift" workspace commit $name
     says 1 '(in use|busy)' "via $via: nor remove" "$vrift" workspace remove $name
-    kill -TERM $runner 2>/dev/null
-    wait $runner 2>/dev/null
+    kill -TERM $runner
+    wait $runner
     check "via $via: remove" "$vrift" workspace remove $name
     check "via $via: leaves the snapshot" "$vrift" ls $name-built
     says 1 'no such workspace' "via $via: and no workspace" "$vrift" workspace status $name

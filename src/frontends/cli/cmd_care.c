@@ -3,7 +3,9 @@
 #include <stdio.h>
 
 #include <vrift/error.h>
+#include <vrift/snapshot.h>
 #include <vrift/store.h>
+#include <vrift/workspace.h>
 
 #include "cli/cli.h"
 #include "cli/json.h"
@@ -23,6 +25,8 @@ static const struct vr_option verify_options[] = {
 struct verify {
     struct vr_progress progress;
     struct vr_json *json; /* NULL: text */
+    vrift_store *store;
+    uint64_t workspace_problems;
 };
 
 static int32_t step(const struct vrift_progress *now, void *payload)
@@ -43,6 +47,40 @@ static int32_t print_problem(const struct vrift_problem *problem, void *payload)
         vr_output_name(problem->path);
         vr_output_format(": %s\n", problem->reason);
     }
+    return 0;
+}
+
+/* What a workspace is based on. Its changes are files of the user's, and may be anything. */
+static int32_t check_base(vrift_store *store, vrift_workspace *workspace)
+{
+    struct vrift_workspace_info info;
+    vrift_snapshot *base = NULL;
+    int32_t result = vrift_workspace_info(workspace, &info);
+    if (result < 0 || info.base.algorithm == VRIFT_DIGEST_NONE)
+        return result;
+    result = vrift_snapshot_open(store, &info.base, &base);
+    vrift_snapshot_unref(base);
+    return result;
+}
+
+static int32_t verify_workspace(const char *name, void *payload)
+{
+    struct verify *verify = payload;
+    struct vrift_error_detail detail;
+    vrift_workspace *workspace = NULL;
+    char path[256];
+    int32_t result = vrift_workspace_open(verify->store, name, &workspace);
+    bool opened = result == 0;
+    if (opened)
+        result = check_base(verify->store, workspace);
+    if (result < 0 && !(result == -VRIFT_ENOENT && !opened)) { /* not one that was removed meanwhile */
+        bool told = vrift_error_detail(&detail) == 0 && detail.error == result && detail.reason[0];
+        struct vrift_problem problem = {path, told ? detail.reason : vrift_err_str(result)};
+        snprintf(path, sizeof path, "workspaces/%s/base", name);
+        verify->workspace_problems++;
+        print_problem(&problem, verify);
+    }
+    vrift_workspace_close(workspace);
     return 0;
 }
 
@@ -73,7 +111,7 @@ static void report_verified(struct vr_json *json, const struct vrift_verify_resu
 static int verify_store(const struct vr_arguments *arguments, vrift_store *store, uint32_t jobs)
 {
     struct vr_json json = {0};
-    struct verify verify = {.json = arguments->json ? &json : NULL};
+    struct verify verify = {.json = arguments->json ? &json : NULL, .store = store};
     struct vrift_verify_options how = {
         .size = sizeof how, .jobs = jobs, .problem = print_problem, .progress = step, .payload = &verify};
     struct vrift_verify_result result;
@@ -83,9 +121,12 @@ static int verify_store(const struct vr_arguments *arguments, vrift_store *store
     }
     vr_progress_begin(&verify.progress, "verifying");
     int32_t error = vrift_store_verify(store, &how, &result);
+    if (error == 0)
+        error = vrift_workspace_list(store, verify_workspace, &verify);
     double seconds = vr_progress_end(&verify.progress);
     if (error)
         return vr_report_error(arguments, vrift_store_path(store), error);
+    result.problems += verify.workspace_problems;
     report_verified(verify.json, &result, seconds);
     if (result.problems == 0)
         return VR_EXIT_OK;
