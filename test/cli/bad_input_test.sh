@@ -17,7 +17,8 @@ ln -s nowhere "$scratch/dangling"
 fails 'dangling: no such file' "importing a dangling symlink" "$vrift" import "$scratch/dangling"
 fails 'the store lies inside it' "importing a tree that holds the store" "$vrift" import "$scratch"
 fails 'the store lies inside it' "importing the store itself" "$vrift" import "$VRIFT_STORE"
-says 1 'missing/store: no such file' "a new store where no directory is" "$vrift" --store "$scratch/missing/store" import "$scratch/tree"
+says 1 'missing/tree: no such file' "importing what is not there into a store that is not there" \
+    "$vrift" --store "$scratch/missing/store" import "$scratch/missing/tree"
 check "  makes none" test ! -e "$scratch/missing"
 
 # Somebody else's files, seen by nobody.
@@ -110,7 +111,7 @@ else
     fails '(not supported|reflink|clone)' "restoring by clones where there are none" "$vrift" checkout good "$scratch/refl" --link=reflink
     absent "$scratch/refl"
 fi
-says 1 'exists' "cloning over a file" "$vrift" clone "$scratch/tree/run.sh" "$scratch/full/file"
+says 1 '(exists|already)' "cloning over a file" "$vrift" clone "$scratch/tree/run.sh" "$scratch/full/file"
 says 1 'missing: no such' "cloning what is not there" "$vrift" clone "$scratch/missing" "$scratch/dest"
 says 1 '' "cloning a tree into itself" "$vrift" clone "$scratch/tree" "$scratch/tree/src/copy"
 check "  leaves nothing there" test ! -e "$scratch/tree/src/copy"

@@ -12,9 +12,10 @@ export HOME=$scratch/home
 
 # says STATUS PATTERN NAME COMMAND...: ends with STATUS, and says one line on stderr, `vrift: ...`, that matches.
 says() {
-    local wanted=$1 pattern=$2 name=$3 status=0 text lines
+    local wanted=$1 pattern=$2 name=$3 status=0 text lines limit="timeout 120"
     shift 3
-    timeout 120 "$@" >"$scratch/.out" 2>"$scratch/.err" </dev/null || status=$?
+    [ "$(type -t "$1")" != function ] || limit=
+    $limit "$@" >"$scratch/.out" 2>"$scratch/.err" </dev/null || status=$?
     text=$(<"$scratch/.err")
     lines=$(wc -l <"$scratch/.err")
     [ "$status" -eq "$wanted" ] && [ "$lines" -eq 1 ] && [[ $text == "vrift: "* ]] && grep -qE -- "$pattern" <<<"$text"
@@ -27,11 +28,12 @@ fingerprint() {
         xargs -0r sha256sum) 2>/dev/null
 }
 
-same() { [ "$1" = "$2" ] || { echo "  $1"; echo "is not"; echo "  $2"; return 1; }; }
+same() { [ $# -eq 2 ] && [ "$1" = "$2" ] || { echo "  $1"; echo "is not"; echo "  $2"; return 1; }; }
 
 # same_trees A B [OPTION...]: nothing differs that script/manifest can see.
 same_trees() {
-    diff <("$manifest" "$1" "${@:3}") <("$manifest" "$2" "${@:3}") >"$scratch/.diff" && return
+    "$manifest" "$1" "${@:3}" >"$scratch/.one" && "$manifest" "$2" "${@:3}" >"$scratch/.two" || return 1
+    diff "$scratch/.one" "$scratch/.two" >"$scratch/.diff" && return
     head -c 4000 "$scratch/.diff"
     return 1
 }

@@ -16,7 +16,8 @@ source "${VRIFT_SOURCE:?}/test/cli/cli.sh" || exit 1
 mkdir "$scratch/disk" "$scratch/tree" "$scratch/large"
 make_tree "$scratch/tree"
 for i in 1 2 3 4 5 6 7 8; do head -c 1500000 /dev/urandom >"$scratch/large/f$i"; done
-for i in $(seq 3000); do head -c 1000 /dev/urandom >"$scratch/large/s$i"; done
+python3 -c 'import os, sys
+for i in range(3000): open("%s/s%d" % (sys.argv[1], i), "wb").write(os.urandom(1000))' "$scratch/large"
 mount -t tmpfs -o size=6m none "$scratch/disk"
 at_exit 'umount "$scratch/disk"'
 

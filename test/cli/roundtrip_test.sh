@@ -59,6 +59,9 @@ fi
 whole modes "every mode comes back, setuid and sticky too"
 chmod -R u+rwx "$scratch/modes" "$scratch/modes.back"
 
+# In a store of its own: hashing 5 GiB takes a while, and the verify at the end would do it again.
+main_store=$VRIFT_STORE
+export VRIFT_STORE=$scratch/store-of-holes
 mkdir "$scratch/holes"
 python3 - "$scratch/holes" <<'PY'
 import os, sys
@@ -94,7 +97,8 @@ stored_small() { [ "$(du -s --block-size=1M "$VRIFT_STORE" | cut -f 1)" -lt 100 
 check "and take no space in the store" stored_small
 cat_large() { cmp -n 4 -i $(((5 << 30) - 4)):0 "$scratch/holes/5gib" <(printf last) && "$vrift" cat holes:small | cmp - "$scratch/holes/small"; }
 check "cat writes the zeroes of a hole" cat_large
-rm -f "$scratch/holes/5gib" "$scratch/holes.back/5gib"
+rm -rf "$scratch/holes" "$scratch/holes.back" "$VRIFT_STORE"
+VRIFT_STORE=$main_store
 
 mkdir "$scratch/specials"
 mkfifo -m 640 "$scratch/specials/fifo"
