@@ -87,6 +87,13 @@ int vr_report_failure(const struct vr_arguments *arguments, const char *path, co
     return VR_EXIT_FAILED;
 }
 
+/* Errors whose plain text helps even beside a reason in words, "the source cannot be read". */
+static bool is_plain(int64_t error)
+{
+    return error == -VRIFT_ENOENT || error == -VRIFT_EACCES || error == -VRIFT_EPERM || error == -VRIFT_EIO ||
+           error == -VRIFT_ENOSPC || error == -VRIFT_EROFS;
+}
+
 int vr_report_error(const struct vr_arguments *arguments, const char *path, int64_t error)
 {
     int number = vr_interrupt_signal();
@@ -95,10 +102,17 @@ int vr_report_error(const struct vr_arguments *arguments, const char *path, int6
         return 128 + number;
     }
     struct vrift_error_detail detail;
+    const char *text = vrift_err_str(error);
     if (vrift_error_detail(&detail) < 0 || detail.error != error)
-        return vr_report_failure(arguments, path, vrift_err_str(error));
-    return vr_report_failure(arguments, detail.path[0] ? detail.path : path,
-                             detail.reason[0] ? detail.reason : vrift_err_str(error));
+        return vr_report_failure(arguments, path, text);
+    char why[sizeof detail.reason + 64];
+    if (!detail.reason[0])
+        snprintf(why, sizeof why, "%s", text);
+    else if (is_plain(error) && !strstr(detail.reason, text))
+        snprintf(why, sizeof why, "%s: %s", detail.reason, text);
+    else
+        snprintf(why, sizeof why, "%s", detail.reason);
+    return vr_report_failure(arguments, detail.path[0] ? detail.path : path, why);
 }
 
 int vr_report_errno(const struct vr_arguments *arguments, const char *path, int number)
