@@ -68,10 +68,22 @@ static void some_path(struct twins *t, char *buf)
         strcpy(buf, "b/../c");
 }
 
-static int64_t kernel(int64_t result)
+/* The kernel's calls are made as the user; ours are told who asks, and their backend works as root. */
+static void enter(const struct twins *t)
 {
-    return result < 0 ? vrift_err_from_host_errno(errno) : result;
+    setfsgid((gid_t)t->uid);
+    setfsuid((uid_t)t->uid);
 }
+
+static int64_t leave(int64_t result)
+{
+    int error = errno;
+    setfsuid(0);
+    setfsgid(0);
+    return result < 0 ? vrift_err_from_host_errno(error) : result;
+}
+
+#define KERNEL(call) (enter(t), leave(call))
 
 static void same(struct twins *t, int64_t theirs, int64_t ours)
 {
@@ -88,7 +100,7 @@ static void compare_stat(struct twins *t, const char *path, int follow)
 {
     struct stat theirs;
     struct vrift_stat ours;
-    int64_t k = kernel(fstatat(t->base, path, &theirs, follow ? 0 : AT_SYMLINK_NOFOLLOW));
+    int64_t k = KERNEL(fstatat(t->base, path, &theirs, follow ? 0 : AT_SYMLINK_NOFOLLOW));
     int64_t v = vrift_statat(t->w->task, t->vbase, path, follow ? 0 : VRIFT_AT_SYMLINK_NOFOLLOW, &ours);
     SAY("stat %s", path);
     same(t, k, v);
@@ -117,7 +129,7 @@ static void try_open(struct twins *t)
             how |= flags[i];
     some_path(t, path);
     uint32_t mode = roll(t, 2) ? 0644 : 02775;
-    int64_t k = kernel(openat(t->base, path, how, mode));
+    int64_t k = KERNEL(openat(t->base, path, how, mode));
     int32_t v = vrift_openat(t->w->task, t->vbase, path, (uint64_t)how, mode);
     SAY("open %s flags %o mode %o", path, (unsigned)how, mode);
     same(t, k < 0 ? k : 0, v < 0 ? v : 0);
@@ -147,10 +159,10 @@ static void try_io(struct twins *t)
     case 0:
         memset(theirs, 'a' + (int)roll(t, 26), sizeof theirs);
         SAY("write %zu to %d", length, fd);
-        same(t, kernel(write(fd, theirs, length)), vrift_write(t->w->task, vfd, theirs, length));
+        same(t, KERNEL(write(fd, theirs, length)), vrift_write(t->w->task, vfd, theirs, length));
         break;
     case 1: {
-        int64_t k = kernel(read(fd, theirs, length));
+        int64_t k = KERNEL(read(fd, theirs, length));
         SAY("read %zu of %d", length, fd);
         same(t, k, vrift_read(t->w->task, vfd, ours, length));
         if (k > 0)
@@ -164,24 +176,24 @@ static void try_io(struct twins *t)
         if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
             break;
         SAY("lseek %lld from %d", (long long)offset, whence);
-        same(t, kernel(lseek(fd, offset, whence)), vrift_lseek(t->w->task, vfd, offset, whence));
+        same(t, KERNEL(lseek(fd, offset, whence)), vrift_lseek(t->w->task, vfd, offset, whence));
         break;
     }
     case 3: {
         uint32_t size = roll(t, 100);
         SAY("ftruncate to %u", size);
-        same(t, kernel(ftruncate(fd, size)), vrift_ftruncate(t->w->task, vfd, size));
+        same(t, KERNEL(ftruncate(fd, size)), vrift_ftruncate(t->w->task, vfd, size));
         break;
     }
     case 4: {
         uint32_t offset = roll(t, 100);
         memset(theirs, 'A' + (int)roll(t, 26), sizeof theirs);
         SAY("pwrite %zu at %u", length, offset);
-        same(t, kernel(pwrite(fd, theirs, length, offset)), vrift_pwrite(t->w->task, vfd, theirs, length, offset));
+        same(t, KERNEL(pwrite(fd, theirs, length, offset)), vrift_pwrite(t->w->task, vfd, theirs, length, offset));
         break;
     }
     default: {
-        int64_t k = kernel(fstat(fd, &st));
+        int64_t k = KERNEL(fstat(fd, &st));
         SAY("fstat");
         same(t, k, vrift_fstat(t->w->task, vfd, &vst));
         SAY("fstat mode");
@@ -203,11 +215,11 @@ static void try_attributes(struct twins *t)
     switch (roll(t, 4)) {
     case 0:
         SAY("chmod %s %o", path, mode);
-        same(t, kernel(fchmodat(t->base, path, mode, 0)), vrift_fchmodat(t->w->task, t->vbase, path, mode, 0));
+        same(t, KERNEL(fchmodat(t->base, path, mode, 0)), vrift_fchmodat(t->w->task, t->vbase, path, mode, 0));
         break;
     case 1:
         SAY("chown %s %d %d", path, (int)uid, (int)gid);
-        same(t, kernel(fchownat(t->base, path, uid, gid, AT_SYMLINK_NOFOLLOW)),
+        same(t, KERNEL(fchownat(t->base, path, uid, gid, AT_SYMLINK_NOFOLLOW)),
              vrift_fchownat(t->w->task, t->vbase, path, uid, gid, VRIFT_AT_SYMLINK_NOFOLLOW));
         break;
     case 2: {
@@ -217,14 +229,14 @@ static void try_attributes(struct twins *t)
         struct vrift_timespec ours[2] = {{times[0].tv_sec, (uint32_t)times[0].tv_nsec, 0},
                                          {times[1].tv_sec, (uint32_t)times[1].tv_nsec, 0}};
         SAY("utimens %s", path);
-        same(t, kernel(utimensat(t->base, path, times, 0)), vrift_utimensat(t->w->task, t->vbase, path, ours, 0));
+        same(t, KERNEL(utimensat(t->base, path, times, 0)), vrift_utimensat(t->w->task, t->vbase, path, ours, 0));
         break;
     }
     default: {
         /* The C library's faccessat works the effective user out by itself: ask the kernel. */
         uint32_t want = roll(t, 8);
         SAY("access %s %u", path, want);
-        same(t, kernel(syscall(SYS_faccessat2, t->base, path, want, AT_EACCESS)),
+        same(t, KERNEL(syscall(SYS_faccessat2, t->base, path, want, AT_EACCESS)),
              vrift_faccessat(t->w->task, t->vbase, path, want, 0));
         break;
     }
@@ -242,31 +254,31 @@ static void try_names(struct twins *t)
     case 0:
     case 1:
         SAY("mkdir %s", one);
-        same(t, kernel(mkdirat(t->base, one, 0777)), vrift_mkdirat(task, t->vbase, one, 0777));
+        same(t, KERNEL(mkdirat(t->base, one, 0777)), vrift_mkdirat(task, t->vbase, one, 0777));
         break;
     case 2:
         SAY("rmdir %s", one);
-        same(t, kernel(unlinkat(t->base, one, AT_REMOVEDIR)), vrift_unlinkat(task, t->vbase, one, VRIFT_AT_REMOVEDIR));
+        same(t, KERNEL(unlinkat(t->base, one, AT_REMOVEDIR)), vrift_unlinkat(task, t->vbase, one, VRIFT_AT_REMOVEDIR));
         break;
     case 3:
         SAY("unlink %s", one);
-        same(t, kernel(unlinkat(t->base, one, 0)), vrift_unlinkat(task, t->vbase, one, 0));
+        same(t, KERNEL(unlinkat(t->base, one, 0)), vrift_unlinkat(task, t->vbase, one, 0));
         break;
     case 4: {
         const char *target = targets[roll(t, 8)];
         SAY("symlink %s to %s", one, target);
-        same(t, kernel(symlinkat(target, t->base, one)), vrift_symlinkat(task, target, t->vbase, one));
+        same(t, KERNEL(symlinkat(target, t->base, one)), vrift_symlinkat(task, target, t->vbase, one));
         break;
     }
     case 5: {
         int follow = roll(t, 2) ? AT_SYMLINK_FOLLOW : 0;
         SAY("link %s to %s", two, one);
-        same(t, kernel(linkat(t->base, one, t->base, two, follow)),
+        same(t, KERNEL(linkat(t->base, one, t->base, two, follow)),
              vrift_linkat(task, t->vbase, one, t->vbase, two, (uint64_t)follow));
         break;
     }
     case 6: {
-        int64_t k = kernel(readlinkat(t->base, one, text, sizeof text));
+        int64_t k = KERNEL(readlinkat(t->base, one, text, sizeof text));
         SAY("readlink %s", one);
         same(t, k, vrift_readlinkat(task, t->vbase, one, text, sizeof text));
         break;
@@ -274,7 +286,7 @@ static void try_names(struct twins *t)
     default: {
         uint32_t flags = roll(t, 3) ? 0 : roll(t, 3);
         SAY("rename %s to %s flags %u", one, two, flags);
-        same(t, kernel(syscall(SYS_renameat2, t->base, one, t->base, two, flags)),
+        same(t, KERNEL(syscall(SYS_renameat2, t->base, one, t->base, two, flags)),
              vrift_renameat2(task, t->vbase, one, t->vbase, two, flags));
         break;
     }
@@ -285,8 +297,6 @@ static void try_names(struct twins *t)
 static void become(struct twins *t, bool user)
 {
     t->uid = user ? USER : 0;
-    setfsgid(user ? USER : 0);
-    setfsuid(user ? USER : 0);
     check_ok(vrift_task_set_cred(t->w->task, user ? t->user : t->root));
 }
 
@@ -310,14 +320,15 @@ static void compare_trees(struct twins *t, const char *path, int depth)
     uint64_t count = 0;
     for (char *name = strtok_r(list, " ", &rest); name; name = strtok_r(NULL, " ", &rest), count++) {
         snprintf(child, sizeof child, "%s/%s", path, name);
-        snprintf(relative, sizeof relative, "%s", child + strlen("/" OUTER "/"));
+        snprintf(relative, sizeof relative, "%s", child + strlen("/s/" OUTER "/"));
         compare_stat(t, relative, 0);
         if ((world_stat(t->w, child).mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR && depth < 20)
             compare_trees(t, child, depth + 1);
     }
     free(list);
     SAY("names in %s", path);
-    same(t, (int64_t)count_kernel_entries(t, path[sizeof OUTER] ? path + sizeof OUTER + 1 : "."), (int64_t)count);
+    same(t, (int64_t)count_kernel_entries(t, path[strlen("/s/" OUTER)] ? path + strlen("/s/" OUTER "/") : "."),
+         (int64_t)count);
 }
 
 static void end_twins(struct twins *t, char *directory)
@@ -348,7 +359,30 @@ static int setting(const char *name)
     return digit - '0';
 }
 
-static void run(uint64_t seed, uint64_t cache_bytes)
+/* What stands against the kernel: a memory file system, or a directory of the host, on a tmpfs as well. */
+enum subject { MEMORY, HOST_SHARED, HOST_EXCLUSIVE };
+
+/* Puts the subject at /s. Returns the directory behind it, or NULL. */
+static char *mount_subject(struct world *w, enum subject subject)
+{
+    struct vrift_host_options options = {.size = sizeof options};
+    char path[] = "/dev/shm/vrift-random-XXXXXX";
+    vrift_sb *sb;
+    check_ok(vrift_mkdirat(w->task, HERE, "/s", 0777));
+    if (subject == MEMORY) {
+        check_ok(vrift_mem_new(w->vfs, NULL, &sb));
+    } else {
+        assert_non_null(mkdtemp(path));
+        if (subject == HOST_EXCLUSIVE)
+            options.flags = VRIFT_HOST_EXCLUSIVE;
+        check_ok(vrift_host_new(w->vfs, path, &options, &sb));
+    }
+    check_ok(vrift_mount(w->task, HERE, "/s", sb, 0));
+    vrift_sb_unref(sb);
+    return subject == MEMORY ? NULL : strdup(path);
+}
+
+static void run(uint64_t seed, uint64_t cache_bytes, enum subject subject)
 {
     struct statfs fs;
     if (geteuid() != 0)
@@ -364,6 +398,7 @@ static void run(uint64_t seed, uint64_t cache_bytes)
     t->sticky = !setting("protected_symlinks") && !setting("protected_regular");
     setgroups(0, NULL);
     umask(0);
+    char *behind = mount_subject(t->w, subject);
     char directory[] = "/dev/shm/vrift-random-XXXXXX";
     assert_non_null(mkdtemp(directory));
     assert_int_equal(chmod(directory, 0755), 0);
@@ -371,12 +406,12 @@ static void run(uint64_t seed, uint64_t cache_bytes)
     static const char *const dirs[] = {"o", "o/o", OUTER};
     for (int i = 0; i < 3; i++) {
         char ours[64];
-        snprintf(ours, sizeof ours, "/%s", dirs[i]);
+        snprintf(ours, sizeof ours, "/s/%s", dirs[i]);
         assert_int_equal(mkdirat(top, dirs[i], 0777), 0);
         check_ok(vrift_mkdirat(t->w->task, HERE, ours, 0777));
     }
     t->base = openat(top, OUTER, O_RDONLY | O_DIRECTORY);
-    t->vbase = (int32_t)check_ok(vrift_openat(t->w->task, HERE, "/" OUTER, VRIFT_O_DIRECTORY, 0));
+    t->vbase = (int32_t)check_ok(vrift_openat(t->w->task, HERE, "/s/" OUTER, VRIFT_O_DIRECTORY, 0));
     close(top);
     t->user = world_cred(t->w, USER, USER);
     check_ok(vrift_cred_new(t->w->vfs, NULL, &t->root));
@@ -411,36 +446,51 @@ static void run(uint64_t seed, uint64_t cache_bytes)
         }
         if (i % 5000 == 0) {
             become(t, false);
-            compare_trees(t, "/" OUTER, 0);
+            compare_trees(t, "/s/" OUTER, 0);
         }
     }
     become(t, false);
     end_twins(t, strdup(directory));
+    remove_temporary_directory(behind);
     free(t);
 }
 
 static void random_calls_answer_as_the_kernel_does(void **state)
 {
     (void)state;
-    run(1, 0);
+    run(1, 0, MEMORY);
 }
 
 static void random_calls_under_constant_eviction_answer_as_the_kernel_does(void **state)
 {
     (void)state;
-    run(2, 1);
+    run(2, 1, MEMORY);
+}
+
+static void random_calls_on_a_shared_host_directory_answer_as_the_kernel_does(void **state)
+{
+    (void)state;
+    run(3, 0, HOST_SHARED);
+}
+
+static void random_calls_on_an_exclusive_host_directory_answer_as_the_kernel_does(void **state)
+{
+    (void)state;
+    run(4, 0, HOST_EXCLUSIVE);
 }
 
 int main(int argc, char **argv)
 {
     if (argc > 1) {
         for (uint64_t seed = strtoull(argv[1], NULL, 10); seed < strtoull(argv[2], NULL, 10); seed++)
-            run(seed, seed % 2);
+            run(seed, seed % 2, argc > 3 ? (enum subject)atoi(argv[3]) : MEMORY);
         return 0;
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_calls_answer_as_the_kernel_does),
         cmocka_unit_test(random_calls_under_constant_eviction_answer_as_the_kernel_does),
+        cmocka_unit_test(random_calls_on_a_shared_host_directory_answer_as_the_kernel_does),
+        cmocka_unit_test(random_calls_on_an_exclusive_host_directory_answer_as_the_kernel_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
