@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -581,9 +582,51 @@ static void owners_are_left_alone_on_request(void **state)
     assert_int_equal(rename(place->dest, strcat(strcpy(place->src, place->dest), "-before")), 0);
     options.flags = VRIFT_CHECKOUT_NO_OWNERS;
     check_ok(vrift_checkout(snapshot, place->dest, &options, &result));
-    assert_int_equal(result.rungs.hardlink, 2); /* all but the set-id one */
+    assert_int_equal(result.rungs.hardlink, 4); /* all but the set-id one */
     assert_int_equal(stat_in(place->dest, "owners/large").st_uid, 0);
     assert_true(result.skipped_owners >= 5);
+    vrift_snapshot_unref(snapshot);
+}
+
+struct racer {
+    vrift_snapshot *snapshot;
+    const char *dest;
+    int32_t result;
+};
+
+static void *race(void *payload)
+{
+    struct racer *racer = payload;
+    racer->result = vrift_checkout(racer->snapshot, racer->dest, NULL, NULL);
+    return NULL;
+}
+
+static void of_checkouts_to_one_place_exactly_one_wins(void **state)
+{
+    struct place *place = *state;
+    struct racer racers[4];
+    pthread_t threads[4];
+    int won = 0;
+    for (int i = 0; i < 50; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "file %d", i);
+        put(place->src, name, name, 0644);
+    }
+    vrift_snapshot *snapshot = import(place, 0);
+    for (int i = 0; i < 4; i++) {
+        racers[i] = (struct racer){snapshot, place->dest, 1};
+        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        if (racers[i].result == 0)
+            won++;
+        else
+            assert_true(racers[i].result == -VRIFT_EEXIST || racers[i].result == -VRIFT_ENOTEMPTY);
+    }
+    assert_int_equal(won, 1);
+    tree_assert_same(place->src, place->dest, 0);
+    assert_int_equal(tree_count_names(place->path), 3);
     vrift_snapshot_unref(snapshot);
 }
 
@@ -628,6 +671,7 @@ int main(void)
         TEST(an_ordinary_user_restores_what_he_owns),
         TEST(devices_that_may_not_be_made_are_counted_and_left_out),
         TEST(owners_are_left_alone_on_request),
+        TEST(of_checkouts_to_one_place_exactly_one_wins),
         TEST(few_descriptors_suffice_for_a_deep_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -241,6 +241,10 @@ void tree_make_owners(const char *path)
     for (unsigned i = 0; i < 5; i++)
         must(fchownat(at, names[i], 1000 + i, 4000000000u - i, AT_SYMLINK_NOFOLLOW) == 0, names[i]);
     must(fchmodat(at, "set-id", 06755, 0) == 0, "chmod");
+    put(at, "only the user", 10, 0644, 1, 1);
+    put(at, "only the group", 10, 0644, 1, 1);
+    must(fchownat(at, "only the user", 5, (gid_t)-1, 0) == 0, "chown");
+    must(fchownat(at, "only the group", (uid_t)-1, 5, 0) == 0, "chown");
     must(fchown(at, 7, 8) == 0, "chown");
     close(at);
     close(dir);
