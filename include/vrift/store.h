@@ -222,6 +222,7 @@ VRIFT_API int32_t vrift_import(vrift_store *store, const char *dir, const struct
  *
  * The counts of what was made are compared with the snapshot's. The index is compared with its checksum, and contents
  * small enough for packs with their digests; of larger ones, and of shared ones, only the length: vrift_store_verify().
+ * Nothing is synced: what a power cut leaves of a fresh dest is the host file system's affair.
  *
  * @param dest must be absent or an empty directory
  * @param options NULL for defaults

@@ -199,6 +199,28 @@ static void an_empty_directory_reached_through_a_symlink_is_filled_in_place(void
     tree_assert_same(place->src, real, 0);
 }
 
+static void an_own_directory_in_a_parent_of_others_is_filled_in_place(void **state)
+{
+    struct place *place = *state;
+    struct stat before, after;
+    if (getuid() != 0)
+        skip_because("needs root to be two users");
+    put(place->src, "file", "text");
+    mkdir(place->dest, 0700);
+    assert_int_equal(chown(place->dest, 65534, 65534), 0);
+    assert_int_equal(chmod(place->path, 0755), 0);
+    assert_int_equal(stat(place->dest, &before), 0);
+    assert_int_equal(setegid(65534), 0);
+    assert_int_equal(seteuid(65534), 0);
+    int32_t status = vrift_clone_tree(place->src, place->dest, NULL, NULL);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(setegid(0), 0);
+    check_ok(status);
+    assert_int_equal(stat(place->dest, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    tree_assert_same(place->src, place->dest, TREE_IGNORE_OWNERS);
+}
+
 struct cancel {
     int calls, at;
 };
@@ -357,6 +379,7 @@ int main(void)
         TEST(a_destination_in_use_or_inside_the_source_is_refused),
         TEST(bad_options_are_refused),
         TEST(an_empty_directory_reached_through_a_symlink_is_filled_in_place),
+        TEST(an_own_directory_in_a_parent_of_others_is_filled_in_place),
         TEST(cancelling_leaves_nothing_and_comes_back_verbatim),
         TEST(a_full_disk_leaves_no_destination),
         TEST(inherited_acls_and_groups_do_not_leak_into_the_copy),
