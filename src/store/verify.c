@@ -8,7 +8,10 @@
 
 #include <vrift/error.h>
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int32_t vr_verify_problem(struct vr_verify *verify, const char *directory, const char *name, const char *reason)
 {
@@ -84,6 +87,65 @@ int32_t vr_verify_refs(struct vr_verify *verify)
     return error;
 }
 
+/* -- Workspaces --------------------------------------------------------------------------------------------------- */
+
+#define BASE_FIRST "vrift workspace\n"
+#define BASE_MAX   4096u
+
+/* Of a workspace only its base file is the store's business: it names a snapshot. NULL, or what is wrong. */
+static const char *check_base(vrift_store *store, const char *text, size_t length)
+{
+    struct vr_digest digest;
+    struct vrift_stat stat;
+    char name[VR_DIGEST_HEX];
+    size_t body;
+    if (vr_store_check_checksum(text, length, &body) || strncmp(text, BASE_FIRST, sizeof BASE_FIRST - 1) != 0)
+        return "it is damaged";
+    const char *line = strstr(text, "\nbase ");
+    if (!line || strncmp(line + 6, "empty\n", 6) == 0)
+        return line ? NULL : "it names no snapshot";
+    if ((size_t)(text + length - line) < 6 + 64 || vr_digest_unhex(line + 6, &digest))
+        return "it names no snapshot";
+    vr_digest_hex(&digest, name);
+    return vr_fileops_stat(store->snapshots, name, &stat) ? "its snapshot is not there" : NULL;
+}
+
+static int32_t verify_workspace(struct vr_verify *verify, int dirfd, const char *name)
+{
+    struct vr_str path = VR_STR_INIT;
+    char *text;
+    size_t length;
+    vr_str_append_text(&path, name);
+    int32_t error = vr_str_append_text(&path, "/base");
+    if (!error)
+        error = vr_fileops_read_file(dirfd, path.data, BASE_MAX, &text, &length);
+    if (error == -VRIFT_ENOENT || error == -VRIFT_ENOTDIR) {
+        error = 0; /* being made or removed */
+    } else if (error) {
+        error = vr_verify_problem(verify, "workspaces", vr_str_text(&path), "it cannot be read");
+    } else {
+        const char *reason = check_base(verify->store, text, length);
+        error = reason ? vr_verify_problem(verify, "workspaces", path.data, reason) : 0;
+        free(text);
+    }
+    vr_str_dispose(&path);
+    return error;
+}
+
+static int32_t verify_workspaces(struct vr_verify *verify)
+{
+    struct vr_names names = {0};
+    int fd = openat(verify->store->root, "workspaces", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return vr_verify_problem(verify, "", "workspaces", "it cannot be opened");
+    int32_t error = vr_names_read(&names, fd);
+    for (size_t i = 0; !error && i < names.count; i++)
+        error = verify_workspace(verify, fd, names.names[i]);
+    vr_names_dispose(&names);
+    close(fd);
+    return error;
+}
+
 static int32_t verify_all(struct vr_verify *verify)
 {
     vr_store_scan_packs(verify->store);
@@ -96,6 +158,8 @@ static int32_t verify_all(struct vr_verify *verify)
         error = vr_verify_snapshots(verify);
     if (!error)
         error = vr_verify_refs(verify);
+    if (!error)
+        error = verify_workspaces(verify);
     return error;
 }
 
