@@ -3,8 +3,8 @@
  * One suite for every backend. A *kind* makes superblocks of one backend; a *case* is a sentence about the public
  * interface. What a backend declares it cannot do must be refused with the error it declares: lacks() checks that.
  *
- * Three tables: cases that read a tree made beforehand (every kind), that change (kinds that can be written), and that
- * try to change (kinds that cannot).
+ * Cases read a tree made beforehand (on every kind), change an empty one or what was there before (on kinds that can be
+ * written), or try to change it (on those that cannot).
  */
 #ifndef VR_CONFORMANCE_H
 #define VR_CONFORMANCE_H
@@ -22,9 +22,10 @@ struct world;
 
 struct kind {
     const char *name;
-    int writable;
-    /* Makes world->sb, empty if writable, holding the fixture if not. world->vfs is there. */
+    /* Makes world->sb, empty; NULL for a kind that cannot be written. world->vfs is there. */
     void (*make)(struct world *world);
+    /* Makes world->sb, holding the fixture of this size (SMALL, BIG); NULL: it is empty and the fixture made in it. */
+    void (*make_full)(struct world *world, int size);
     /* Likewise with room for 64 KiB and a little; NULL if that cannot be had. */
     void (*make_small)(struct world *world);
 };
@@ -37,7 +38,13 @@ struct world {
     vrift_task *task;
     struct vrift_capability caps[VRIFT_CAPABILITY_COUNT];
     char *directory; /* on the host, where the backend needs one */
+    vrift_store *store;
+    vrift_snapshot *snapshot;
+    vrift_sb *layers[2]; /* of an overlay: lower, upper */
 };
+
+/* What a world holds at first. */
+enum { EMPTY, NEARLY_FULL, SMALL, BIG };
 
 struct test_case {
     const char *name;
@@ -47,21 +54,22 @@ struct test_case {
 extern const struct kind kinds[];
 extern const size_t kind_count;
 extern const struct test_case read_cases[], data_cases[], name_cases[], rename_cases[], attribute_cases[],
-    refuse_cases[], small_cases[]; /* each ends with a NULL name */
+    present_cases[], refuse_cases[], small_cases[]; /* each ends with a NULL name */
 
-struct world *make_world(const struct kind *kind, int small);
+struct world *make_world(const struct kind *kind, int contents);
 void free_world(struct world *world);
 
 /* What the read cases read. */
 #define BIG_COUNT 2000
 #define DEEP      300
-void make_fixture(vrift_task *task, const struct vrift_capability *caps);
-extern const char *const odd_names[]; /* ends with NULL */
+void make_fixture(vrift_task *task, const struct vrift_capability *caps, int size); /* SMALL: not big, not deep */
+extern const char *const odd_names[];                                               /* ends with NULL */
 #define SPARSE_SIZE  ((uint64_t)5 << 20)
 #define SPARSE_FIRST ((uint64_t)1 << 20)
 extern const struct vrift_timespec old_time;
 
 int has(const struct world *world, uint32_t capability);
+int is_writable(const struct world *world);
 
 /* Whether the backend lacks the capability; then result must be the error it declared. */
 int lacks_at(const struct world *world, uint32_t capability, int64_t result, const char *expression, const char *file,

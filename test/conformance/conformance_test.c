@@ -9,7 +9,7 @@ struct check {
     const struct kind *kind;
     const struct test_case *test_case;
     struct world **shared; /* NULL: a world of its own */
-    int small;
+    int contents;          /* of that */
 };
 
 static struct check checks[MAX_CHECKS];
@@ -20,10 +20,7 @@ static struct world *shared_worlds[64];
 static struct world *shared_world(const struct check *check)
 {
     if (!*check->shared) {
-        struct world *world = make_world(check->kind, 0);
-        if (check->kind->writable)
-            make_fixture(world->task, world->caps);
-        *check->shared = world;
+        *check->shared = make_world(check->kind, BIG);
     }
     return *check->shared;
 }
@@ -31,20 +28,20 @@ static struct world *shared_world(const struct check *check)
 static void run(void **state)
 {
     const struct check *check = *state;
-    struct world *world = check->shared ? shared_world(check) : make_world(check->kind, check->small);
+    struct world *world = check->shared ? shared_world(check) : make_world(check->kind, check->contents);
     check->test_case->run(world);
     if (!check->shared)
         free_world(world);
 }
 
-static void add(const struct kind *kind, const struct test_case *cases, struct world **shared, int small)
+static void add(const struct kind *kind, const struct test_case *cases, struct world **shared, int contents)
 {
     for (; cases->name; cases++) {
         char *name = malloc(strlen(kind->name) + strlen(cases->name) + 3);
         if (!name || check_count == MAX_CHECKS)
             abort();
         sprintf(name, "%s: %s", kind->name, cases->name);
-        checks[check_count] = (struct check){kind, cases, shared, small};
+        checks[check_count] = (struct check){kind, cases, shared, contents};
         tests[check_count] = (struct CMUnitTest){name, run, NULL, NULL, &checks[check_count]};
         check_count++;
     }
@@ -63,17 +60,18 @@ int main(void)
 {
     for (size_t i = 0; i < kind_count; i++) {
         const struct kind *kind = &kinds[i];
-        add(kind, read_cases, &shared_worlds[i], 0);
-        if (!kind->writable) {
-            add(kind, refuse_cases, &shared_worlds[i], 0);
+        add(kind, read_cases, &shared_worlds[i], BIG);
+        if (!kind->make) {
+            add(kind, refuse_cases, &shared_worlds[i], BIG);
             continue;
         }
-        add(kind, data_cases, NULL, 0);
-        add(kind, name_cases, NULL, 0);
-        add(kind, rename_cases, NULL, 0);
-        add(kind, attribute_cases, NULL, 0);
+        add(kind, data_cases, NULL, EMPTY);
+        add(kind, name_cases, NULL, EMPTY);
+        add(kind, rename_cases, NULL, EMPTY);
+        add(kind, attribute_cases, NULL, EMPTY);
+        add(kind, present_cases, NULL, SMALL);
         if (kind->make_small)
-            add(kind, small_cases, NULL, 1);
+            add(kind, small_cases, NULL, NEARLY_FULL);
     }
     int failed = _cmocka_run_group_tests("conformance", tests, check_count, NULL, free_shared);
     for (size_t i = 0; i < check_count; i++)

@@ -51,18 +51,22 @@ static void make_links(vrift_task *task, const struct vrift_capability *caps)
     }
 }
 
-static void make_directories(vrift_task *task)
+static void make_big(vrift_task *task)
 {
     char path[64];
-    check_ok(vrift_mkdirat(task, AT, "/dir", 0755));
-    check_ok(vrift_mkdirat(task, AT, "/dir/sub", 0750));
-    put(task, "/dir/sub/file", "deep");
-    check_ok(vrift_mkdirat(task, AT, "/nothing", 0700));
     check_ok(vrift_mkdirat(task, AT, "/big", 0755));
     for (int i = 0; i < BIG_COUNT; i++) {
         snprintf(path, sizeof path, "/big/e%d", i);
         put(task, path, "");
     }
+}
+
+static void make_directories(vrift_task *task)
+{
+    check_ok(vrift_mkdirat(task, AT, "/dir", 0755));
+    check_ok(vrift_mkdirat(task, AT, "/dir/sub", 0750));
+    put(task, "/dir/sub/file", "deep");
+    check_ok(vrift_mkdirat(task, AT, "/nothing", 0700));
     check_ok(vrift_mkdirat(task, AT, "/odd", 0755));
     int32_t dir = open_file(task, "/odd", VRIFT_O_RDONLY | VRIFT_O_DIRECTORY);
     for (int i = 0; odd_names[i]; i++) {
@@ -88,12 +92,15 @@ static void make_deep(vrift_task *task)
     check_ok(vrift_close(task, at));
 }
 
-void make_fixture(vrift_task *task, const struct vrift_capability *caps)
+void make_fixture(vrift_task *task, const struct vrift_capability *caps, int size)
 {
     make_contents(task);
     make_links(task, caps);
     make_directories(task);
-    make_deep(task);
+    if (size == BIG) {
+        make_big(task);
+        make_deep(task);
+    }
     if (can(caps, VRIFT_CAPABILITY_USER_XATTRS)) {
         check_ok(vrift_setxattrat(task, AT, "/hello", "user.color", "blue", 4, 0));
         check_ok(vrift_setxattrat(task, AT, "/hello", "user.empty", "", 0, 0));
