@@ -111,22 +111,24 @@ static void answer_one(const struct vr_hostfs *fs, uint32_t capability, struct v
     }
 }
 
-/* What only a change of the file system would show. */
+/* What is a change, in contrast to what the file system can hold. */
 static int is_change(uint32_t capability)
 {
     switch (capability) {
-    case VRIFT_CAPABILITY_CASE_SENSITIVE:
-    case VRIFT_CAPABILITY_STABLE_INODES:
-    case VRIFT_CAPABILITY_UNIX_PERMISSIONS:
-    case VRIFT_CAPABILITY_SPARSE_FILES:
-    case VRIFT_CAPABILITY_UNLINKED_OPEN:
-    case VRIFT_CAPABILITY_ACLS:
-    case VRIFT_CAPABILITY_LOCKS:
-    case VRIFT_CAPABILITY_MMAP:
-    case VRIFT_CAPABILITY_DIGEST:
-        return 0;
-    default:
+    case VRIFT_CAPABILITY_CREATE:
+    case VRIFT_CAPABILITY_RANDOM_WRITE:
+    case VRIFT_CAPABILITY_APPEND:
+    case VRIFT_CAPABILITY_TRUNCATE:
+    case VRIFT_CAPABILITY_SET_TIMES:
+    case VRIFT_CAPABILITY_TMPFILE:
+    case VRIFT_CAPABILITY_ATOMIC_RENAME:
+    case VRIFT_CAPABILITY_RENAME_EXCHANGE:
+    case VRIFT_CAPABILITY_RENAME_NOREPLACE:
+    case VRIFT_CAPABILITY_RENAME_WHITEOUT:
+    case VRIFT_CAPABILITY_DIRECTORY_RENAME:
         return 1;
+    default:
+        return 0;
     }
 }
 
