@@ -101,8 +101,7 @@ void vr_path_unref(struct vr_path *path)
 
 bool vr_mount_is_read_only(const struct vr_mount *mount)
 {
-    const struct vrift_backend_ops *ops = &mount->sb->ops;
-    return atomic_load(&mount->flags) & VRIFT_MOUNT_RDONLY || (!ops->create && !ops->setattr && !ops->pwrite);
+    return atomic_load(&mount->flags) & VRIFT_MOUNT_RDONLY || mount->sb->read_only;
 }
 
 /*
@@ -111,8 +110,6 @@ bool vr_mount_is_read_only(const struct vr_mount *mount)
  */
 int32_t vr_mount_want_write(struct vr_mount *mount)
 {
-    if (mount->sb->read_only)
-        return -VRIFT_EROFS;
     atomic_fetch_add(&mount->writers, 1);
     if (!vr_mount_is_read_only(mount))
         return 0;

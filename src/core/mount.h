@@ -42,7 +42,7 @@ void vr_path_unref(struct vr_path *path);
 int32_t vr_mount_want_write(struct vr_mount *mount);
 void vr_mount_drop_write(struct vr_mount *mount);
 
-/* By its flags, or because its backend has no slot that writes. */
+/* By its flags or by its backend. */
 bool vr_mount_is_read_only(const struct vr_mount *mount);
 
 static inline bool vr_mount_is(const struct vr_mount *mount, uint64_t flag)

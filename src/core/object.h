@@ -144,7 +144,7 @@ struct vrift_sb {
     uint64_t number;
     uint32_t depth;
     struct vrift_consistency consistency[VRIFT_ASPECT_COUNT];
-    bool read_only;     /* the backend has no slot that changes anything */
+    bool read_only;     /* the backend cannot change anything */
     bool names_stable;  /* nobody else changes names: a cached one is always good */
     bool negatives;     /* that a name does not exist may be kept */
     bool completes;     /* a directory may be known completely */

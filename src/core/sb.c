@@ -130,6 +130,17 @@ static int32_t init_memory(vrift_vfs *vfs, vrift_sb *sb)
     return error;
 }
 
+/* Without a slot that writes, or because the backend says so, as an overlay without an upper does. */
+static bool is_read_only(vrift_sb *sb)
+{
+    const struct vrift_backend_ops *ops = &sb->ops;
+    struct vrift_capability create;
+    if (!ops->create && !ops->link && !ops->unlink && !ops->rename && !ops->setattr && !ops->pwrite)
+        return true;
+    return !vr_dispatch_capability(sb, VRIFT_CAPABILITY_CREATE, &create) && create.effective == VRIFT_SUPPORT_NONE &&
+           create.error == -VRIFT_EROFS;
+}
+
 int32_t vrift_sb_new(vrift_vfs *vfs, const struct vrift_backend_ops *ops, void *self, vrift_sb **out)
 {
     struct vrift_backend_ops own;
@@ -143,7 +154,6 @@ int32_t vrift_sb_new(vrift_vfs *vfs, const struct vrift_backend_ops *ops, void *
         return -VRIFT_ENOMEM;
     sb->ops = own;
     sb->self = self;
-    sb->read_only = !own.create && !own.link && !own.unlink && !own.rename && !own.setattr && !own.pwrite;
     error = init_memory(vfs, sb);
     if (error) {
         vr_alloc_free(vfs->allocator, sb);
@@ -152,6 +162,7 @@ int32_t vrift_sb_new(vrift_vfs *vfs, const struct vrift_backend_ops *ops, void *
     sb->vfs = vr_vfs_ref(vfs);
     sb->number = atomic_fetch_add(&vfs->next_sb, 1) + 1;
     sb->depth = vr_dispatch_depth(sb);
+    sb->read_only = is_read_only(sb);
     atomic_init(&sb->refs, 1);
     atomic_init(&sb->holds, 1);
     error = sb->depth > VR_LOCKRANK_MAX_DEPTH ? -VRIFT_ELOOP : ask_consistency(sb);

@@ -69,7 +69,9 @@ extern const char *const odd_names[];                                           
 extern const struct vrift_timespec old_time;
 
 int has(const struct world *world, uint32_t capability);
-int is_writable(const struct world *world);
+
+/* Whether the fixture could have it: the kind has it, or would if it could be written. */
+int holds(const struct world *world, uint32_t capability);
 
 /* Whether the backend lacks the capability; then result must be the error it declared. */
 int lacks_at(const struct world *world, uint32_t capability, int64_t result, const char *expression, const char *file,

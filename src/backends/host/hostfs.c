@@ -81,42 +81,8 @@ static int32_t VRIFT_CALLBACK sync_all(void *self)
     .pread = vr_hostfile_pread, .seek = vr_hostfile_seek, .getxattr = vr_hostattr_getxattr,                            \
     .listxattr = vr_hostattr_listxattr, .revalidate = vr_hostname_revalidate
 
-static int32_t VRIFT_CALLBACK refuse_link(void *self, const struct vrift_node *node, const struct vrift_node *dir,
-                                          const struct vrift_name *name, struct vrift_stat *out)
-{
-    (void)self;
-    (void)node;
-    (void)dir;
-    (void)name;
-    (void)out;
-    return -VRIFT_EROFS;
-}
-
-static int32_t VRIFT_CALLBACK refuse_setxattr(void *self, const struct vrift_node *node, const char *name,
-                                              const void *value, size_t len, uint64_t flags)
-{
-    (void)self;
-    (void)node;
-    (void)name;
-    (void)value;
-    (void)len;
-    (void)flags;
-    return -VRIFT_EROFS;
-}
-
-static int32_t VRIFT_CALLBACK refuse_removexattr(void *self, const struct vrift_node *node, const char *name)
-{
-    (void)self;
-    (void)node;
-    (void)name;
-    return -VRIFT_EROFS;
-}
-
 const struct vrift_backend_ops vr_hostfs_read_only_ops = {
     SLOTS_THAT_READ,
-    .link = refuse_link,
-    .setxattr = refuse_setxattr,
-    .removexattr = refuse_removexattr,
 };
 
 const struct vrift_backend_ops vr_hostfs_ops = {

@@ -258,9 +258,9 @@ int has(const struct world *world, uint32_t capability)
     return world->caps[capability].effective != VRIFT_SUPPORT_NONE;
 }
 
-int is_writable(const struct world *world)
+int holds(const struct world *world, uint32_t capability)
 {
-    return world->kind->make != NULL;
+    return has(world, capability) || world->caps[capability].error == -VRIFT_EROFS;
 }
 
 int lacks_at(const struct world *world, uint32_t capability, int64_t result, const char *expression, const char *file,
