@@ -101,8 +101,8 @@ def settle(path):
 def measure(label, contenders, settled, samples, seconds, least=3):
     """Takes up to `samples` rounds, each contender once a round in rotating order.
 
-    No round starts after `seconds` once `least` are done, and a contender that needs more than a quarter of `seconds`
-    for one sample is sampled once. What fails is named and left out of the rest.
+    No round starts after `seconds` once `least` are done, and a contender sits out once it alone has used up a quarter
+    of `seconds`: those far behind get fewer samples. What fails is named and left out of the rest.
     """
     for contender in contenders:
         try:
@@ -117,7 +117,7 @@ def measure(label, contenders, settled, samples, seconds, least=3):
             break
         turn = round_number % max(len(contenders), 1)
         for contender in contenders[turn:] + contenders[:turn]:
-            if contender.error or (contender.wall and contender.wall[0] > seconds / 4):
+            if contender.error or sum(contender.wall) > seconds / 4:
                 continue
             try:
                 if contender.before:
