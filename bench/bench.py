@@ -36,10 +36,11 @@ def arguments():
     parser.add_argument('--samples', type=int, help='samples of each contender (default 5, 3 with --quick)')
     parser.add_argument('--seconds', type=float, default=200,
                         help='no new round after this long, once there are three; per benchmark and file system')
-    parser.add_argument('--images', default=os.environ.get('TMPDIR', '/tmp'), help='where the loop images lie')
+    parser.add_argument('--images', help='where the loop images lie; default: in memory if there is enough, else $TMPDIR')
     parser.add_argument('--keep', action='store_true', help='keeps the rows of an earlier run that this one leaves out')
     parser.add_argument('--build', required=True, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.images = args.images or filesystems.place_for_images(16 if not args.quick else 4)
     unknown = [name for name in args.names if name not in BENCHES]
     if unknown:
         parser.error('no benchmark is called %s; there are: %s' % (', '.join(unknown), ' '.join(BENCHES)))

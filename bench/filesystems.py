@@ -17,6 +17,18 @@ MAKE = {
 }
 
 
+def place_for_images(gigabytes):
+    """In memory, where a sample measures the software and not the disk, if what the trees need fits there twice."""
+    with open('/proc/meminfo') as lines:
+        free = next(int(line.split()[1]) for line in lines if line.startswith('MemAvailable'))
+    shm = '/dev/shm'
+    if may_mount() and os.path.isdir(shm) and kind_of(shm) == 'tmpfs' and free > gigabytes << 20:
+        room = os.statvfs(shm)
+        if room.f_bavail * room.f_frsize > gigabytes << 30:
+            return shm
+    return os.environ.get('TMPDIR', '/tmp')
+
+
 class FileSystem:
     """A mounted file system; `close` unmounts it. The image is unlinked once mounted: no death of ours leaves it."""
 
@@ -58,7 +70,8 @@ def open_file_system(kind, where, gigabytes):
         finally:
             if os.path.exists(image):
                 os.unlink(image)
-        return FileSystem(kind, top, True)
+        on_disk = kind_of(where) != 'tmpfs'
+        return FileSystem(kind + '-disk' if on_disk else kind, top, True)
     except Failed:
         os.rmdir(top)
         raise
