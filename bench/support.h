@@ -9,6 +9,9 @@
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t bench_now(void);
 
+/* Nanoseconds of CPU time of the calling thread: what others do on the machine is not in it. */
+uint64_t bench_cpu(void);
+
 /* The median of count numbers; sorts them. */
 double bench_median(double *numbers, size_t count);
 
