@@ -97,17 +97,17 @@ def project(top, sources=200, headers=300, seed=2):
     for n in range(headers):
         lines = ['#ifndef H%d_H' % n, '#define H%d_H' % n]
         lines += ['#include <h%d.h>' % rng.randrange(n) for _ in range(min(n, 3))]
-        lines += ['struct h%d_s%d { int a, b; long c[%d]; };' % (n, k, k + 1) for k in range(20)]
-        lines += ['static inline int h%d_f%d(int x) { return x * %d + %d; }' % (n, k, k + 3, n) for k in range(10)]
-        lines += ['#define H%d_M%d(x) ((x) + %d)' % (n, k, k) for k in range(40)]
+        lines += ['struct h%d_s%d { int a, b; long c[%d]; };' % (n, k, k + 1) for k in range(6)]
+        lines += ['static inline int h%d_f%d(int x) { return x * %d + %d; }' % (n, k, k + 3, n) for k in range(3)]
+        lines += ['#define H%d_M%d(x) ((x) + %d)' % (n, k, k) for k in range(10)]
         with open(os.path.join(top, rng.choice(include), 'h%d.h' % n), 'w') as out:
             out.write('\n'.join(lines + ['#endif', '']))
     for n in range(sources):
         used = rng.sample(range(headers), 8)
         lines = ['#include <stdio.h>', '#include <stdlib.h>', '#include <string.h>'] if n % 4 == 0 else []
         lines += ['#include <h%d.h>' % h for h in used]
-        lines += ['int s%d_g%d(int x) { return h%d_f%d(x) + H%d_M%d(x); }' % (n, k, h, k % 10, h, k % 40)
-                  for k, h in enumerate(used * 5)]
+        lines += ['int s%d_g%d(int x) { return h%d_f%d(x) + H%d_M%d(x); }' % (n, k, h, k % 3, h, k % 10)
+                  for k, h in enumerate(used)]
         lines += ['int s%d(int x) { return %s; }' % (n, ' + '.join('s%d_g%d(x)' % (n, k) for k in range(40)))]
         with open(os.path.join(top, 'src', 's%d.c' % n), 'w') as out:
             out.write('\n'.join(lines + ['']))
