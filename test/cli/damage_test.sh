@@ -17,7 +17,7 @@ cat >"$scratch/flip.py" <<'PY'
 """flip.py VRIFT STORE KIND FILE...: flips bits in copies of the files, one at a time, and sees what is said."""
 import os, random, shutil, subprocess, sys
 vrift, store, kind = sys.argv[1:4]
-count = int(os.environ.get("VRIFT_FLIPS", "12"))
+count = int(os.environ.get("VRIFT_FLIPS", "8"))
 random.seed(os.environ.get("VRIFT_SEED", "vrift") + kind)
 bad = 0
 
