@@ -99,12 +99,23 @@ static int serve(struct worker *worker, const struct fuse_in_header *header)
     return send_reply(worker, header->unique, result);
 }
 
+/* The one place where a thread can be cancelled: never with a lock of the library held. */
+static ssize_t read_request(struct worker *worker)
+{
+    int state;
+    ssize_t got;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+    got = read(worker->session->device, worker->request, REQUEST_ROOM);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return got;
+}
+
 /* Reads and serves until the connection ends. */
 static void loop(struct worker *worker)
 {
     for (;;) {
         const struct fuse_in_header *header = (const struct fuse_in_header *)(void *)worker->request;
-        ssize_t got = read(worker->session->device, worker->request, REQUEST_ROOM);
+        ssize_t got = read_request(worker);
         if (got < 0) {
             if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
                 continue; /* ENOENT: the request was taken back while it was being read */
@@ -117,15 +128,22 @@ static void loop(struct worker *worker)
     }
 }
 
-static void *thread_main(void *argument)
+static void end_thread(void *argument)
 {
     struct worker *worker = argument;
-    struct vr_fuse_session *session = worker->session;
-    loop(worker);
+    (void)eventfd_write(worker->session->ended, 1);
     free(worker->request);
     free(worker->reply);
     free(worker);
-    (void)eventfd_write(session->ended, 1);
+}
+
+static void *thread_main(void *argument)
+{
+    int state;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_cleanup_push(end_thread, argument);
+    loop(argument);
+    pthread_cleanup_pop(1);
     return NULL;
 }
 
@@ -174,6 +192,12 @@ int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32
     if (session->ended >= 0)
         (void)close(session->ended);
     return error;
+}
+
+void vr_fuse_session_stop(struct vr_fuse_session *session)
+{
+    for (int32_t i = 0; i < session->threads; i++)
+        (void)pthread_cancel(session->thread[i]);
 }
 
 void vr_fuse_session_join(struct vr_fuse_session *session)

@@ -46,6 +46,9 @@ struct vr_fuse_session {
 int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32_t threads, int32_t has_acls,
                               vr_fuse_session_fn handler, void *payload);
 
+/* Ends the threads as soon as they wait for a request, although the file system may still be in use. */
+void vr_fuse_session_stop(struct vr_fuse_session *session);
+
 /* Waits until the file system is unmounted and all threads have ended, and lets the device go. */
 void vr_fuse_session_join(struct vr_fuse_session *session);
 

@@ -122,8 +122,10 @@ static void wait_for_end(struct vr_fuse_session *session, const struct mounted *
             polled[2].fd = -1;
             announce(&notify);
         }
-        if (polled[1].revents & POLLIN && read(signals, &info, sizeof(info)) > 0)
+        if (polled[1].revents & POLLIN && read(signals, &info, sizeof(info)) > 0) {
             unmount(self);
+            vr_fuse_session_stop(session); /* who still has something open there gets errors from now on */
+        }
     }
     if (notify >= 0)
         (void)close(notify);
