@@ -93,6 +93,12 @@ check_ended() {
     check "$2" test "$status" = "$1"
 }
 
+restored() {
+    rm -rf "$scratch/$who-pids/restored"
+    vrift checkout built "$scratch/$who-pids/restored" >/dev/null 2>&1
+    python3 "$scratch/dump_tree.py" --no-holes "$scratch/$who-pids/restored"
+}
+
 # -- What holds whichever way it goes ---------------------------------------------------------------------------------
 
 check_statuses() {
@@ -139,6 +145,15 @@ check_place() {
     check_status 1 "$title: --at a file is refused" run --at "$scratch/vrift" -- true
     check_status 1 "$title: --at the root is refused" run --at / -- true
     check_status 1 "$title: --at inside the workspace is refused" run --at "$(echo "$store"/workspaces/w/upper-*)" -- true
+}
+
+check_commit() {
+    check "$title: what was made is committed" vrift workspace commit w --name built
+    run -- python3 "$scratch/dump_tree.py" --no-holes . >"$scratch/$who-built"
+    check "$title: the commit is the tree that the command saw" \
+        diff "$scratch/$who-built" <(restored)
+    fresh again built
+    check "$title: in a workspace of the commit there is nothing left to build" run_in again -- make -q -f makefile
 }
 
 check_sharing() {
@@ -192,6 +207,7 @@ common_checks() {
     check_view
     fresh w tree
     check_changes
+    check_commit
     check_place
     check_sharing
     check_empty
@@ -212,7 +228,7 @@ check_overlay_only() {
         vrift run --workspace w -- true
     check "$title: the command sees no other mount of ours" prints 1 run -- sh -c 'grep -c "^vrift " /proc/self/mounts'
     check "$title: files have the device number of their directory" run -- sh -c 'test $(stat -c %d script) = $(stat -c %d .)'
-    local from="$scratch/$who-place/there"
+    local from="$scratch/$who-place/from"
     mkdir -p "$from/src"
     check "$title: the caller's directory inside --at is kept" prints "$from/src" run_from "$from/src" --at "$from" -- pwd
     mkdir -p "$from/not-in-tree"

@@ -6,6 +6,13 @@
 #   as_user COMMAND...       runs it as an ordinary user who may open /dev/fuse, in a mount namespace of its own
 #   become_user COMMAND...   the same in place of the calling shell
 #   mounts                   every mount there is, one line each
+#
+# The test goes on in a mount namespace of its own where it may, so that what other tests mount and unshare does not
+# matter to it.
+
+if [ -z "${vrift_test_apart:-}" ] && unshare -m true 2>/dev/null; then
+    vrift_test_apart=1 exec unshare -m bash "$0" "$@"
+fi
 
 mounts() {
     findmnt -rn -o TARGET,SOURCE,FSTYPE | sort
