@@ -108,7 +108,7 @@ def project(top, sources=200, headers=300, seed=2):
         lines += ['#include <h%d.h>' % h for h in used]
         lines += ['int s%d_g%d(int x) { return h%d_f%d(x) + H%d_M%d(x); }' % (n, k, h, k % 3, h, k % 10)
                   for k, h in enumerate(used)]
-        lines += ['int s%d(int x) { return %s; }' % (n, ' + '.join('s%d_g%d(x)' % (n, k) for k in range(40)))]
+        lines += ['int s%d(int x) { return %s; }' % (n, ' + '.join('s%d_g%d(x)' % (n, k) for k in range(8)))]
         with open(os.path.join(top, 'src', 's%d.c' % n), 'w') as out:
             out.write('\n'.join(lines + ['']))
     with open(os.path.join(top, 'src', 'main.c'), 'w') as out:
