@@ -7,23 +7,16 @@
  * that share an inode, here or in the base, wait until all are known, for only then is it clear whether they are
  * linked as before.
  */
-#include "workspace/workspace.h"
+#include "workspace/workspace_ingest.h"
 
 #include "core/copyin.h"
-#include "platform/fileops.h"
-#include "store/tree.h"
-#include "store/xattrs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
-
-#define NO_ENTRY UINT64_MAX
-#define SET      07777u
 
 /* A directory on the way down. */
 struct level {
@@ -31,36 +24,8 @@ struct level {
     const char *name;
     int host;      /* descriptor */
     int upper;     /* descriptor in the new upper, -1 until something has to be there */
-    uint64_t base; /* the base's directory that shows through, NO_ENTRY */
+    uint64_t base; /* the base's directory that shows through, VR_WORKSPACE_NO_ENTRY */
     bool opaque;   /* to be marked so once it is made */
-};
-
-/* A file that is linked here or in the base. */
-struct linked {
-    char *path;
-    uint64_t dev, ino;   /* on the host */
-    uint64_t base_inode; /* NO_ENTRY */
-    size_t order;
-    bool same; /* as the base's entry of this path */
-};
-
-struct intake {
-    vrift_workspace *workspace;
-    struct vr_workspace_base next; /* the pair that is being made */
-    struct vr_workspace_comparison comparison;
-    vrift_snapshot *state; /* what was restored, NULL: unknown */
-    bool state_is_base;
-    bool privileged; /* owners are kept and compared */
-    int host, upper, old_upper;
-    struct vr_str path;
-    char **made; /* directories of the new upper, parents first */
-    size_t made_count, made_capacity;
-    struct linked *linked;
-    size_t linked_count, linked_capacity;
-    struct vr_fileops_ladder ladder;
-    struct vrift_progress progress;
-    const struct vrift_import_options *options;
-    struct vrift_error_detail *detail;
 };
 
 static int32_t host_error(void)
@@ -68,7 +33,7 @@ static int32_t host_error(void)
     return vrift_err_from_host_errno(errno);
 }
 
-static int32_t fail(struct intake *intake, int32_t error, const char *reason)
+int32_t vr_workspace_ingest_fail(struct vr_workspace_intake *intake, int32_t error, const char *reason)
 {
     return vr_error_fill(intake->detail, error, "take over", intake->path.length ? intake->path.data : ".", reason);
 }
@@ -85,7 +50,7 @@ static size_t enter(struct vr_str *path, const char *name)
 
 /* -- The new upper's directories ---------------------------------------------------------------------------------- */
 
-static int32_t remember_made(struct intake *intake, const char *path, size_t length)
+int32_t vr_workspace_ingest_made(struct vr_workspace_intake *intake, const char *path, size_t length)
 {
     if (intake->made_count == intake->made_capacity) {
         size_t capacity = intake->made_capacity ? intake->made_capacity * 2 : 32;
@@ -105,7 +70,7 @@ static int32_t remember_made(struct intake *intake, const char *path, size_t len
 }
 
 /* Makes a level's directory in the new upper, its parents first. `length` is that of the level's path. */
-static int32_t ensure(struct intake *intake, struct level *level, size_t length)
+static int32_t ensure(struct vr_workspace_intake *intake, struct level *level, size_t length)
 {
     char key[64];
     if (level->upper >= 0) {
@@ -114,7 +79,7 @@ static int32_t ensure(struct intake *intake, struct level *level, size_t length)
     size_t name = strlen(level->name);
     int32_t result = ensure(intake, level->parent, length > name ? length - name - 1 : 0);
     if (result == 0) {
-        result = remember_made(intake, intake->path.data, length);
+        result = vr_workspace_ingest_made(intake, intake->path.data, length);
     }
     if (result < 0) {
         return result;
@@ -130,104 +95,19 @@ static int32_t ensure(struct intake *intake, struct level *level, size_t length)
     return level->opaque ? vr_fileops_xattr_set(level->upper, "", key, "y", 1, 0) : 0;
 }
 
-/* -- Files of the new upper --------------------------------------------------------------------------------------- */
-
-static int32_t copy_xattrs(int from, const char *from_name, int to, const char *to_name)
-{
-    struct vr_str list = VR_STR_INIT;
-    struct vr_xattrs_item item;
-    size_t at = 0;
-    int32_t result = vr_xattrs_read(from, from_name, &list);
-    while (result == 0 && list.length && vr_xattrs_next((const uint8_t *)list.data, list.length, &at, &item)) {
-        char *key = vr_alloc_string(NULL, item.name, item.name_length);
-        result = key ? vr_fileops_xattr_set(to, to_name, key, item.value, item.value_length, 0) : -VRIFT_ENOMEM;
-        vr_alloc_free(NULL, key);
-    }
-    vr_str_dispose(&list);
-    return result;
-}
-
-static int32_t set_attributes(struct intake *intake, int dir, const char *name, const struct vrift_stat *stat)
-{
-    int32_t result = vr_fileops_set_owner(dir, name, stat->uid, stat->gid);
-    if (result == -VRIFT_EPERM && !intake->privileged) {
-        result = 0;
-    }
-    if (result == 0 && (stat->mode & VRIFT_S_IFMT) != VRIFT_S_IFLNK) {
-        result = vr_fileops_set_mode(dir, name, stat->mode & SET);
-    }
-    return result ? result : vr_fileops_set_times(dir, name, &stat->atime, &stat->mtime);
-}
-
-static int32_t place_regular(struct intake *intake, int from, const char *from_name, int to, const char *to_name,
-                             const struct vrift_stat *stat)
-{
-    int source = openat(from, from_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (source < 0) {
-        return host_error();
-    }
-    int target = openat(to, to_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int32_t result = target < 0 ? host_error() : vr_fileops_copy(&intake->ladder, source, 0, target, stat->size);
-    close(source);
-    if (target >= 0 && close(target) < 0 && result == 0) {
-        result = host_error();
-    }
-    return result;
-}
-
-static int32_t place_symlink(int from, const char *from_name, int to, const char *to_name)
-{
-    char target[VR_TREE_TARGET_MAX + 1];
-    ssize_t length = readlinkat(from, from_name, target, sizeof(target));
-    if (length < 0 || (size_t)length == sizeof(target)) {
-        return length < 0 ? host_error() : -VRIFT_ENAMETOOLONG;
-    }
-    target[length] = '\0';
-    return symlinkat(target, to, to_name) < 0 ? host_error() : 0;
-}
-
-/* Makes a copy of a host's file in the new upper. */
-static int32_t place(struct intake *intake, int from, const char *from_name, int to, const char *to_name,
-                     const struct vrift_stat *stat)
-{
-    int32_t result;
-    uint32_t type = stat->mode & VRIFT_S_IFMT;
-    switch (type) {
-    case VRIFT_S_IFREG:
-        result = place_regular(intake, from, from_name, to, to_name, stat);
-        break;
-    case VRIFT_S_IFLNK:
-        result = place_symlink(from, from_name, to, to_name);
-        break;
-    default:
-        if (type == VRIFT_S_IFCHR && stat->rdev == 0) {
-            return -VRIFT_EOPNOTSUPP; /* it would be a whiteout */
-        }
-        result =
-            mknodat(to, to_name, type | 0600, makedev(VRIFT_DEV_MAJOR(stat->rdev), VRIFT_DEV_MINOR(stat->rdev))) < 0
-                ? host_error()
-                : 0;
-        break;
-    }
-    if (result == 0 && type != VRIFT_S_IFLNK) {
-        result = copy_xattrs(from, from_name, to, to_name);
-    }
-    return result ? result : set_attributes(intake, to, to_name, stat);
-}
-
 static bool earlier(const struct vrift_timespec *a, const struct vrift_timespec *b)
 {
     return a->sec < b->sec || (a->sec == b->sec && a->nsec < b->nsec);
 }
 
 /* Whether the file is as it was restored. */
-static bool untouched(const struct intake *intake, const struct vrift_stat *stat)
+static bool untouched(const struct vr_workspace_intake *intake, const struct vrift_stat *stat)
 {
     return intake->state && earlier(&stat->ctime, &intake->workspace->checkout);
 }
 
 /* What has not changed since the workspace was restored and lies in its present upper is shared with that. */
-static bool reuse(struct intake *intake, int to, const char *to_name, const struct vrift_stat *stat)
+static bool reuse(struct vr_workspace_intake *intake, int to, const char *to_name, const struct vrift_stat *stat)
 {
     struct vrift_stat old;
     const char *slash = strrchr(intake->path.data, '/');
@@ -250,7 +130,7 @@ static bool reuse(struct intake *intake, int to, const char *to_name, const stru
     return done;
 }
 
-static int32_t tick(struct intake *intake, uint64_t bytes)
+static int32_t tick(struct vr_workspace_intake *intake, uint64_t bytes)
 {
     intake->progress.files_done++;
     intake->progress.bytes_done += bytes;
@@ -263,7 +143,7 @@ static int32_t tick(struct intake *intake, uint64_t bytes)
 /* -- Comparing ---------------------------------------------------------------------------------------------------- */
 
 /* 1 if an untouched file's content, which is that of the restored state, is the base's; 0 if not. */
-static int32_t state_has_content(struct intake *intake, const struct vrift_stat *before)
+static int32_t state_has_content(struct vr_workspace_intake *intake, const struct vrift_stat *before)
 {
     uint64_t entry;
     struct vrift_stat restored;
@@ -281,12 +161,12 @@ static int32_t state_has_content(struct intake *intake, const struct vrift_stat 
 }
 
 /* 1 if the host's file is the base's entry in all that a snapshot keeps, but for its links. */
-static int32_t is_same(struct intake *intake, int dir, const char *name, uint64_t base, const struct vrift_stat *before,
-                       const struct vrift_stat *stat)
+static int32_t is_same(struct vr_workspace_intake *intake, int dir, const char *name, uint64_t base,
+                       const struct vrift_stat *before, const struct vrift_stat *stat)
 {
     struct vrift_stat after = *stat;
     uint32_t type = after.mode & VRIFT_S_IFMT;
-    if ((before->mode ^ after.mode) & (VRIFT_S_IFMT | SET) || (type == VRIFT_S_IFREG && before->size != after.size)) {
+    if ((before->mode ^ after.mode) & (VRIFT_S_IFMT | 07777) || (type == VRIFT_S_IFREG && before->size != after.size)) {
         return 0;
     }
     if (!intake->privileged) { /* what was restored could not keep its owner */
@@ -351,7 +231,7 @@ static void sort_children(struct children *children)
 
 static int32_t take_host(const struct vr_fileops_dirent *entry, void *payload)
 {
-    return add_child(payload, entry->name, entry->length, true, NO_ENTRY);
+    return add_child(payload, entry->name, entry->length, true, VR_WORKSPACE_NO_ENTRY);
 }
 
 /* Enters the base's entry at the host's name, which was sorted before, or adds it. */
@@ -373,36 +253,13 @@ static int32_t take_base(const struct vrift_snapshot_entry *entry, void *payload
     return add_child(children, entry->name, entry->name_length, false, entry->entry);
 }
 
-static int32_t defer(struct intake *intake, const struct vrift_stat *stat, uint64_t base_inode, bool same)
-{
-    if (intake->linked_count == intake->linked_capacity) {
-        size_t capacity = intake->linked_capacity ? intake->linked_capacity * 2 : 32;
-        struct linked *linked = vr_alloc_resize(NULL, intake->linked, capacity * sizeof(*linked));
-        if (!linked) {
-            return -VRIFT_ENOMEM;
-        }
-        intake->linked = linked;
-        intake->linked_capacity = capacity;
-    }
-    struct linked *fresh = &intake->linked[intake->linked_count];
-    *fresh = (struct linked){
-        .path = vr_alloc_string(NULL, intake->path.data, intake->path.length),
-        .dev = stat->dev,
-        .ino = stat->ino,
-        .base_inode = base_inode,
-        .order = intake->linked_count,
-        .same = same,
-    };
-    return fresh->path ? (intake->linked_count++, 0) : -VRIFT_ENOMEM;
-}
-
-static int32_t visit_file(struct intake *intake, struct level *level, const struct child *child,
+static int32_t visit_file(struct vr_workspace_intake *intake, struct level *level, const struct child *child,
                           const struct vrift_stat *stat, size_t level_length)
 {
     struct vrift_stat before = {0};
-    uint64_t base_inode = NO_ENTRY;
+    uint64_t base_inode = VR_WORKSPACE_NO_ENTRY;
     int32_t same = 0;
-    if (child->base != NO_ENTRY) {
+    if (child->base != VR_WORKSPACE_NO_ENTRY) {
         int32_t result = vrift_snapshot_stat(intake->comparison.base, child->base, &before);
         if (result == 0) {
             result = vrift_snapshot_inode(intake->comparison.base, child->base, &base_inode);
@@ -416,29 +273,29 @@ static int32_t visit_file(struct intake *intake, struct level *level, const stru
     if (result) {
         return result;
     }
-    bool base_is_file = child->base != NO_ENTRY && (before.mode & VRIFT_S_IFMT) != VRIFT_S_IFDIR;
+    bool base_is_file = child->base != VR_WORKSPACE_NO_ENTRY && (before.mode & VRIFT_S_IFMT) != VRIFT_S_IFDIR;
     if (stat->nlink > 1 || (base_is_file && before.nlink > 1)) {
-        return defer(intake, stat, base_inode, same > 0);
+        return vr_workspace_links_defer(intake, stat, base_inode, same > 0);
     }
     if (same > 0) {
         return 0;
     }
     result = ensure(intake, level, level_length);
     if (result == 0 && !reuse(intake, level->upper, child->name, stat)) {
-        result = place(intake, level->host, child->name, level->upper, child->name, stat);
+        result = vr_workspace_place(intake, level->host, child->name, level->upper, child->name, stat);
     }
     return result;
 }
 
-static int32_t walk(struct intake *intake, struct level *level);
+static int32_t walk(struct vr_workspace_intake *intake, struct level *level);
 
-static int32_t visit_directory(struct intake *intake, struct level *parent, const struct child *child,
+static int32_t visit_directory(struct vr_workspace_intake *intake, struct level *parent, const struct child *child,
                                const struct vrift_stat *stat)
 {
     struct vrift_stat before = {0};
-    struct level level = {.parent = parent, .name = child->name, .upper = -1, .base = NO_ENTRY};
+    struct level level = {.parent = parent, .name = child->name, .upper = -1, .base = VR_WORKSPACE_NO_ENTRY};
     int32_t result = 0, same = 0;
-    if (child->base != NO_ENTRY) {
+    if (child->base != VR_WORKSPACE_NO_ENTRY) {
         result = vrift_snapshot_stat(intake->comparison.base, child->base, &before);
         if (result == 0 && (before.mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR) {
             level.base = child->base;
@@ -448,7 +305,7 @@ static int32_t visit_directory(struct intake *intake, struct level *parent, cons
     if (result < 0) {
         return result;
     }
-    level.opaque = level.base == NO_ENTRY && parent->base != NO_ENTRY;
+    level.opaque = level.base == VR_WORKSPACE_NO_ENTRY && parent->base != VR_WORKSPACE_NO_ENTRY;
     level.host = openat(parent->host, child->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (level.host < 0) {
         return host_error();
@@ -464,7 +321,8 @@ static int32_t visit_directory(struct intake *intake, struct level *parent, cons
     return result;
 }
 
-static int32_t visit(struct intake *intake, struct level *level, const struct child *child, size_t level_length)
+static int32_t visit(struct vr_workspace_intake *intake, struct level *level, const struct child *child,
+                     size_t level_length)
 {
     struct vrift_stat stat;
     if (!child->on_host) {
@@ -482,23 +340,23 @@ static int32_t visit(struct intake *intake, struct level *level, const struct ch
                                                        : visit_file(intake, level, child, &stat, level_length);
 }
 
-static int32_t walk(struct intake *intake, struct level *level)
+static int32_t walk(struct vr_workspace_intake *intake, struct level *level)
 {
     struct children children = {0};
     int32_t result = vr_fileops_readdir(level->host, 0, take_host, &children);
     sort_children(&children);
-    if (result == 0 && level->base != NO_ENTRY) {
+    if (result == 0 && level->base != VR_WORKSPACE_NO_ENTRY) {
         result = vrift_snapshot_readdir(intake->comparison.base, level->base, 0, take_base, &children);
         sort_children(&children);
     }
     if (result < 0) {
-        fail(intake, result, NULL);
+        vr_workspace_ingest_fail(intake, result, NULL);
     }
     for (size_t i = 0; result == 0 && i < children.count; i++) {
         size_t before = enter(&intake->path, children.items[i].name);
         result = intake->path.failed ? -VRIFT_ENOMEM : visit(intake, level, &children.items[i], before);
         if (result) {
-            fail(intake, result, NULL);
+            vr_workspace_ingest_fail(intake, result, NULL);
         }
         vr_str_truncate(&intake->path, before);
     }
@@ -509,148 +367,9 @@ static int32_t walk(struct intake *intake, struct level *level)
     return result;
 }
 
-/* -- Hard links --------------------------------------------------------------------------------------------------- */
-
-static int compare_linked(const void *a, const void *b)
-{
-    const struct linked *x = a, *y = b;
-    if (x->dev != y->dev) {
-        return x->dev < y->dev ? -1 : 1;
-    }
-    if (x->ino != y->ino) {
-        return x->ino < y->ino ? -1 : 1;
-    }
-    return x->order < y->order ? -1 : x->order > y->order;
-}
-
-/* Opens the directory of a path below root, answering the last part of the path. */
-static int open_parent(int root, const char *path, const char **name)
-{
-    const char *slash = strrchr(path, '/');
-    *name = slash ? slash + 1 : path;
-    char *parent = vr_alloc_string(NULL, slash ? path : ".", slash ? (size_t)(slash - path) : 1);
-    int fd = parent ? vr_fileops_open_beneath(root, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0) : -VRIFT_ENOMEM;
-    vr_alloc_free(NULL, parent);
-    return fd;
-}
-
-/* Makes the directories of a path that the new upper lacks; those above are there or merge with the base's. */
-static int open_made_parent(struct intake *intake, const char *path, const char **name)
-{
-    for (size_t i = 1; path[i]; i++) {
-        if (path[i] != '/') {
-            continue;
-        }
-        char *prefix = vr_alloc_string(NULL, path, i);
-        const char *last;
-        int dir = prefix ? open_parent(intake->upper, prefix, &last) : -VRIFT_ENOMEM;
-        int32_t result = dir < 0 ? dir : 0;
-        if (dir >= 0 && mkdirat(dir, last, 0700) == 0) {
-            result = remember_made(intake, prefix, i);
-        } else if (dir >= 0 && errno != EEXIST) {
-            result = host_error();
-        }
-        if (dir >= 0) {
-            close(dir);
-        }
-        vr_alloc_free(NULL, prefix);
-        if (result < 0) {
-            return result;
-        }
-    }
-    return open_parent(intake->upper, path, name);
-}
-
-static int32_t place_first(struct intake *intake, const struct linked *linked)
-{
-    const char *name;
-    struct vrift_stat stat;
-    int from = open_parent(intake->host, linked->path, &name);
-    int32_t result = from < 0 ? from : vr_fileops_stat(from, name, &stat);
-    int to = result < 0 ? result : open_made_parent(intake, linked->path, &name);
-    if (to >= 0) {
-        result = place(intake, from, name, to, name, &stat);
-        close(to);
-    } else {
-        result = to;
-    }
-    if (from >= 0) {
-        close(from);
-    }
-    return result;
-}
-
-static int32_t link_to_first(struct intake *intake, const struct linked *first, const struct linked *linked)
-{
-    const char *old_name, *name;
-    int to = open_made_parent(intake, linked->path, &name);
-    int from = to < 0 ? to : open_parent(intake->upper, first->path, &old_name);
-    int32_t result = from < 0 ? from : linkat(from, old_name, to, name, 0) == 0 ? 0 : host_error();
-    if (from >= 0) {
-        close(from);
-    }
-    if (to >= 0) {
-        close(to);
-    }
-    return result;
-}
-
-/* Whether a group's names are linked as in the base, so that nothing need be done; `claimed` are inodes so kept. */
-static bool group_as_before(const struct intake *intake, size_t from, size_t to)
-{
-    const struct linked *linked = intake->linked;
-    bool one = true;
-    for (size_t i = from; i < to; i++) {
-        if (!linked[i].same) {
-            return false;
-        }
-        one = one && linked[i].base_inode == linked[from].base_inode;
-    }
-    /* Restored timeless files may share the store's inodes without being links of each other. */
-    if (!one) {
-        return intake->comparison.timeless;
-    }
-    for (size_t i = 0; i < from; i++) {
-        if (linked[i].base_inode == linked[from].base_inode && linked[i].dev == UINT64_MAX) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int32_t settle_links(struct intake *intake)
-{
-    struct linked *linked = intake->linked;
-    if (intake->linked_count) {
-        qsort(linked, intake->linked_count, sizeof(*linked), compare_linked);
-    }
-    for (size_t i = 0, next; i < intake->linked_count; i = next) {
-        for (next = i + 1; next < intake->linked_count; next++) {
-            if (linked[next].dev != linked[i].dev || linked[next].ino != linked[i].ino) {
-                break;
-            }
-        }
-        if (group_as_before(intake, i, next)) {
-            linked[i].dev = UINT64_MAX; /* its base inode is taken */
-            continue;
-        }
-        vr_str_truncate(&intake->path, 0);
-        vr_str_append_text(&intake->path, linked[i].path);
-        int32_t result = place_first(intake, &linked[i]);
-        for (size_t k = i + 1; result == 0 && k < next; k++) {
-            result = link_to_first(intake, &linked[i], &linked[k]);
-        }
-        if (result < 0) {
-            return fail(intake, result, NULL);
-        }
-    }
-    vr_str_truncate(&intake->path, 0);
-    return 0;
-}
-
 /* -- The end ------------------------------------------------------------------------------------------------------ */
 
-static int32_t dress(struct intake *intake, const char *path)
+static int32_t dress(struct vr_workspace_intake *intake, const char *path)
 {
     struct vrift_stat stat;
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
@@ -658,10 +377,10 @@ static int32_t dress(struct intake *intake, const char *path)
     int to = from < 0 ? from : vr_fileops_open_beneath(intake->upper, path, flags, 0, 0);
     int32_t result = to < 0 ? to : vr_fileops_stat(from, "", &stat);
     if (result == 0) {
-        result = copy_xattrs(from, "", to, "");
+        result = vr_workspace_place_xattrs(from, "", to, "");
     }
     if (result == 0) {
-        result = set_attributes(intake, to, "", &stat);
+        result = vr_workspace_place_attributes(intake, to, "", &stat);
     }
     if (to >= 0) {
         close(to);
@@ -673,35 +392,35 @@ static int32_t dress(struct intake *intake, const char *path)
 }
 
 /* Directories get their attributes last and from below, when nothing moves their times any more. */
-static int32_t dress_all(struct intake *intake)
+static int32_t dress_all(struct vr_workspace_intake *intake)
 {
     for (size_t i = intake->made_count; i-- > 0;) {
         int32_t result = dress(intake, intake->made[i]);
         if (result < 0) {
             vr_str_append_text(&intake->path, intake->made[i]);
-            return fail(intake, result, NULL);
+            return vr_workspace_ingest_fail(intake, result, NULL);
         }
     }
     int32_t result = dress(intake, ".");
-    return result < 0 ? fail(intake, result, NULL) : 0;
+    return result < 0 ? vr_workspace_ingest_fail(intake, result, NULL) : 0;
 }
 
-static int32_t fill(struct intake *intake)
+static int32_t fill(struct vr_workspace_intake *intake)
 {
     struct level root = {
         .name = "",
         .host = intake->host,
         .upper = intake->upper,
-        .base = intake->comparison.base ? 0 : NO_ENTRY,
+        .base = intake->comparison.base ? 0 : VR_WORKSPACE_NO_ENTRY,
     };
     int32_t result = walk(intake, &root);
     if (result == 0) {
-        result = settle_links(intake);
+        result = vr_workspace_links_settle(intake);
     }
     return result ? result : dress_all(intake);
 }
 
-static int32_t open_snapshots(struct intake *intake)
+static int32_t open_snapshots(struct vr_workspace_intake *intake)
 {
     vrift_workspace *workspace = intake->workspace;
     struct vrift_snapshot_info info;
@@ -724,7 +443,7 @@ static int32_t open_snapshots(struct intake *intake)
     return result;
 }
 
-static int32_t open_all(struct intake *intake, const char *dir)
+static int32_t open_all(struct vr_workspace_intake *intake, const char *dir)
 {
     vrift_workspace *workspace = intake->workspace;
     char name[VR_WORKSPACE_DIR_NAME];
@@ -749,7 +468,7 @@ static int32_t open_all(struct intake *intake, const char *dir)
     return intake->upper < 0 ? host_error() : 0;
 }
 
-static void dispose(struct intake *intake)
+static void dispose(struct vr_workspace_intake *intake)
 {
     for (size_t i = 0; i < intake->made_count; i++) {
         vr_alloc_free(NULL, intake->made[i]);
@@ -759,6 +478,7 @@ static void dispose(struct intake *intake)
     }
     vr_alloc_free(NULL, intake->made);
     vr_alloc_free(NULL, intake->linked);
+    vr_alloc_free(NULL, intake->claimed);
     vr_str_dispose(&intake->path);
     vrift_snapshot_unref(intake->comparison.base);
     vrift_snapshot_unref(intake->state);
@@ -774,7 +494,7 @@ static void dispose(struct intake *intake)
 static int32_t ingest_locked(vrift_workspace *workspace, const char *dir, const struct vrift_import_options *options,
                              struct vrift_error_detail *detail)
 {
-    struct intake intake = {
+    struct vr_workspace_intake intake = {
         .workspace = workspace,
         .privileged = geteuid() == 0,
         .host = -1,

@@ -2,6 +2,8 @@
 /* Attributes of one inode: changes go to the upper; our own xattrs are hidden, and a stranger's like them escaped. */
 #include "backends/overlay/overlay.h"
 
+#include <stdio.h>
+
 #define ESCAPE     "overlay." /* behind the prefix: the attribute of an overlay that lies on top of us */
 #define XATTR_NAME 255u
 
@@ -93,18 +95,16 @@ static bool is_own(const struct vr_overlay *overlay, const char *name)
 /* The name in the layer: "trusted.overlay.x" of a caller is "trusted.overlay.overlay.x" there. */
 static int32_t escape(const struct vr_overlay *overlay, const char *name, char out[XATTR_NAME + 1])
 {
-    size_t length = strlen(name), at = overlay->prefix_length, more = strlen(ESCAPE);
+    size_t length = strlen(name), more = strlen(ESCAPE);
     bool own = is_own(overlay, name);
     if (length + (own ? more : 0) > XATTR_NAME) {
         return -VRIFT_ERANGE;
     }
-    if (!own) {
-        memcpy(out, name, length + 1);
-        return 0;
+    if (own) {
+        snprintf(out, XATTR_NAME + 1, "%s" ESCAPE "%s", overlay->prefix, name + overlay->prefix_length);
+    } else {
+        snprintf(out, XATTR_NAME + 1, "%s", name);
     }
-    memcpy(out, overlay->prefix, at);
-    memcpy(out + at, ESCAPE, more);
-    memcpy(out + at + more, name + at, length - at + 1);
     return 0;
 }
 
