@@ -83,6 +83,11 @@ VRIFT_API int32_t vrift_cas_new(vrift_vfs *vfs, vrift_snapshot *snapshot, vrift_
  * format: whiteouts are character devices 0:0, an opaque directory has the xattr overlay.opaque=y, a change copies
  * the file up. Renaming a directory that has a lower part answers -VRIFT_EXDEV, as the kernel without redirect_dir.
  *
+ * As the kernel without index, copying up one name of a lower file with several breaks that link. Unlike the kernel,
+ * other files keep their inode number over a copy-up as long as the superblock lives, and a file that was removed while
+ * open has a link count of 0. An entry whose content or place another layer keeps (overlay.metacopy, overlay.redirect)
+ * answers -VRIFT_EOPNOTSUPP.
+ *
  * @param options layers; NULL is refused
  * @param[out] out the superblock
  * @return 0; -VRIFT_EINVAL without a layer or when upper comes without work; -VRIFT_EOPNOTSUPP if the upper cannot
