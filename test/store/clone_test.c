@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -299,6 +301,54 @@ static void inherited_acls_and_groups_do_not_leak_into_the_copy(void **state)
     assert_int_equal(listxattr(dest, NULL, 0), 0);
 }
 
+struct meddler {
+    char path[4300];
+    atomic_int stop;
+};
+
+static void *meddle(void *payload)
+{
+    struct meddler *meddler = payload;
+    struct timespec times[2] = {{0, UTIME_OMIT}, {0, 0}};
+    while (!meddler->stop) {
+        times[1].tv_nsec++;
+        utimensat(AT_FDCWD, meddler->path, times, 0);
+    }
+    return NULL;
+}
+
+static void a_file_that_changes_while_it_is_copied_is_told_of(void **state)
+{
+    struct place *place = *state;
+    struct meddler meddler = {.stop = 0};
+    struct vrift_checkout_options options = options_for(VRIFT_LINK_COPY);
+    struct vrift_error_detail detail;
+    pthread_t thread;
+    int32_t result = 0;
+    snprintf(meddler.path, sizeof meddler.path, "%s/file", place->src);
+    put(place->src, "file", "");
+    assert_int_equal(truncate(meddler.path, 1 << 20), 0);
+    int fd = open(meddler.path, O_WRONLY | O_CLOEXEC);
+    for (int i = 0; i < 256; i++) /* no holes, so that the copy takes its time */
+        assert_int_equal(pwrite(fd, &i, sizeof i, i * 4096), sizeof i);
+    close(fd);
+    assert_int_equal(pthread_create(&thread, NULL, meddle, &meddler), 0);
+    for (int i = 0; i < 2000 && result != -VRIFT_ESTALE; i++) {
+        result = vrift_clone_tree(place->src, place->dest, &options, NULL);
+        char command[4300];
+        snprintf(command, sizeof command, "rm -rf '%s'", place->dest);
+        if (!result)
+            assert_int_equal(system(command), 0);
+    }
+    check_ok(vrift_error_detail(&detail));
+    meddler.stop = 1;
+    pthread_join(thread, NULL);
+    check_error(-VRIFT_ESTALE, result);
+    assert_string_equal(detail.path, meddler.path);
+    assert_string_equal(detail.reason, "the source changed while it was copied");
+    assert_int_equal(tree_count_names(place->path), 1);
+}
+
 static void without_privilege_owners_are_counted_and_set_id_bits_dropped(void **state)
 {
     struct place *place = *state;
@@ -383,6 +433,7 @@ int main(void)
         TEST(cancelling_leaves_nothing_and_comes_back_verbatim),
         TEST(a_full_disk_leaves_no_destination),
         TEST(inherited_acls_and_groups_do_not_leak_into_the_copy),
+        TEST(a_file_that_changes_while_it_is_copied_is_told_of),
         TEST(without_privilege_owners_are_counted_and_set_id_bits_dropped),
         TEST(clones_are_taken_where_the_file_system_has_them),
     };
