@@ -497,9 +497,8 @@ void vr_dcache_balance(vrift_vfs *vfs, uint32_t depth)
     for (int round = 0; round < 4 && (over_budget(vfs) || over_negative_part(vfs)); round++) {
         struct vr_reap reap = VR_REAP_INIT;
         vr_dcache_write_begin(vfs);
-        uint32_t dropped = sweep(vfs, 1, depth, round < 2, 256, 16, &reap);
-        if (!dropped && over_budget(vfs))
-            dropped = sweep(vfs, 0, depth, round < 2, 256, 16, &reap);
+        if (!sweep(vfs, 1, depth, round < 2, 256, 16, &reap) && over_budget(vfs))
+            sweep(vfs, 0, depth, round < 2, 256, 16, &reap);
         vr_dcache_write_end(vfs);
         vr_dcache_reap(vfs, &reap);
     }

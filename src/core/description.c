@@ -4,7 +4,7 @@
 #include "core/alloc.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
-#include "core/mount.h"
+#include "core/mnt.h"
 
 #include <vrift/file.h>
 #include <vrift/task.h>
@@ -40,7 +40,7 @@ int32_t vr_description_put(vrift_file *file)
             vr_inode_attr_forget(file->path.dentry->inode);
     }
     if (file->writable)
-        vr_mount_drop_write(file->path.mount);
+        vr_mnt_drop_write(file->path.mount);
     vr_path_unref(&file->path);
     vrift_cred_unref(file->cred);
     vr_os_mutex_destroy(&file->lock);

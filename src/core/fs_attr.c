@@ -5,7 +5,7 @@
 #include "core/dispatch.h"
 #include "core/dpath.h"
 #include "core/inode.h"
-#include "core/mount.h"
+#include "core/mnt.h"
 #include "core/perm.h"
 #include "core/walk.h"
 
@@ -62,7 +62,7 @@ static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepar
 {
     struct vr_inode *inode = path->dentry->inode;
     struct vrift_setattr set = {.size = sizeof set};
-    int32_t error = vr_mount_want_write(path->mount);
+    int32_t error = vr_mnt_want_write(path->mount);
     if (error)
         return error;
     vr_inode_lock(inode, VR_RANK_CHILD);
@@ -70,7 +70,7 @@ static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepar
     if (!error)
         error = vr_inode_setattr(inode, NULL, &set);
     vr_inode_unlock(inode, VR_RANK_CHILD);
-    vr_mount_drop_write(path->mount);
+    vr_mnt_drop_write(path->mount);
     return error;
 }
 
@@ -224,12 +224,12 @@ int32_t vrift_truncate(vrift_task *task, const char *path, uint64_t length)
         if (!vr_is_file(inode))
             error = vr_is_dir(inode) ? -VRIFT_EISDIR : -VRIFT_EINVAL;
         if (!error)
-            error = vr_mount_want_write(walk.path.mount);
+            error = vr_mnt_want_write(walk.path.mount);
         if (!error) {
             error = vr_perm_check(walk.cred, inode, VR_MAY_WRITE);
             if (!error)
                 error = vr_attr_truncate(walk.cred, inode, NULL, length);
-            vr_mount_drop_write(walk.path.mount);
+            vr_mnt_drop_write(walk.path.mount);
         }
     }
     vr_walk_end(&walk);
@@ -243,10 +243,10 @@ static int32_t check_access(const struct vr_walk *walk, uint32_t mode)
     const struct vr_inode *inode = walk->path.dentry->inode;
     uint32_t type = atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT;
     bool writes_bytes = type == VRIFT_S_IFREG || type == VRIFT_S_IFDIR || type == VRIFT_S_IFLNK;
-    if (mode & VR_MAY_EXEC && type == VRIFT_S_IFREG && vr_mount_is(walk->path.mount, VRIFT_MOUNT_NOEXEC))
+    if (mode & VR_MAY_EXEC && type == VRIFT_S_IFREG && vr_mnt_is(walk->path.mount, VRIFT_MOUNT_NOEXEC))
         return -VRIFT_EACCES;
     int32_t error = vr_perm_check(walk->cred, inode, mode);
-    if (!error && mode & VR_MAY_WRITE && writes_bytes && vr_mount_is_read_only(walk->path.mount))
+    if (!error && mode & VR_MAY_WRITE && writes_bytes && vr_mnt_is_read_only(walk->path.mount))
         error = -VRIFT_EROFS;
     return error;
 }
@@ -305,8 +305,7 @@ int64_t vrift_readlinkat(vrift_task *task, int32_t dirfd, const char *path, char
         else
             result = *path ? -VRIFT_EINVAL : -VRIFT_ENOENT;
         if (!result) {
-            size_t length = strlen(text);
-            length = length < len ? length : len;
+            size_t length = strnlen(text, len);
             memcpy(buf, text, length);
             result = (int64_t)length;
         }

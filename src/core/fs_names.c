@@ -4,8 +4,8 @@
 #include "core/dispatch.h"
 #include "core/inode.h"
 #include "core/lookup.h"
-#include "core/mount.h"
-#include "core/names.h"
+#include "core/mnt.h"
+#include "core/newname.h"
 #include "core/perm.h"
 #include "core/sb.h"
 #include "core/walk.h"
@@ -27,7 +27,7 @@ static void end_place(struct place *place)
     if (place->locked)
         vr_inode_unlock(place->dir->inode, VR_RANK_DIR);
     if (place->writing)
-        vr_mount_drop_write(place->walk.path.mount);
+        vr_mnt_drop_write(place->walk.path.mount);
     if (place->dir) {
         vr_dcache_reap(place->dir->sb->vfs, &place->reap);
         vr_dcache_balance(place->dir->sb->vfs, place->dir->sb->depth);
@@ -50,7 +50,7 @@ static int32_t begin_place(struct place *place, vrift_task *task, int32_t dirfd,
     if (walk->last_type != VR_LAST_NAME)
         return -VRIFT_EEXIST;
     place->dir = walk->path.dentry;
-    int32_t read_only = vr_mount_want_write(walk->path.mount);
+    int32_t read_only = vr_mnt_want_write(walk->path.mount);
     place->writing = !read_only;
     vr_inode_lock(place->dir->inode, VR_RANK_DIR);
     place->locked = true;
@@ -88,7 +88,7 @@ static int32_t make(vrift_task *task, int32_t dirfd, const char *path, struct vr
     if (!error) {
         how->uid = place.walk.cred->uid;
         vr_perm_inherit(place.walk.cred, place.dir->inode, atomic_load(&task->umask), &how->mode, &how->gid);
-        error = vr_names_create(place.dir, &place.walk.last, how, &place.reap, &made);
+        error = vr_newname_create(place.dir, &place.walk.last, how, &place.reap, &made);
     }
     if (!error)
         drop_made(&place, made);
@@ -344,7 +344,7 @@ int32_t vrift_unlinkat(vrift_task *task, int32_t dirfd, const char *path, uint64
     if (!error)
         error = check_last(walk->last_type, flags);
     if (!error) {
-        error = vr_mount_want_write(walk->path.mount);
+        error = vr_mnt_want_write(walk->path.mount);
         place.writing = !error;
     }
     if (!error) {

@@ -6,8 +6,8 @@
 #include "core/fdtable.h"
 #include "core/inode.h"
 #include "core/lookup.h"
-#include "core/mount.h"
-#include "core/names.h"
+#include "core/mnt.h"
+#include "core/newname.h"
 #include "core/perm.h"
 #include "core/walk.h"
 
@@ -94,7 +94,7 @@ static int32_t may_open(struct opening *opening, const struct vr_path *path)
         break;
     case VRIFT_S_IFBLK:
     case VRIFT_S_IFCHR:
-        if (vr_mount_is(path->mount, VRIFT_MOUNT_NODEV))
+        if (vr_mnt_is(path->mount, VRIFT_MOUNT_NODEV))
             return -VRIFT_EACCES;
         break;
     default:
@@ -171,13 +171,13 @@ static int32_t open_path(struct opening *opening)
             return -VRIFT_EACCES;
     }
     bool truncate = flags & VRIFT_O_TRUNC && !opening->created && vr_is_file(inode);
-    int32_t error = truncate ? vr_mount_want_write(path->mount) : 0;
+    int32_t error = truncate ? vr_mnt_want_write(path->mount) : 0;
     if (error)
         return error;
     error = may_open(opening, path);
     uint64_t mode = flags & VRIFT_O_ACCMODE;
     if (!error && vr_is_file(inode) && (mode == VRIFT_O_WRONLY || mode == VRIFT_O_RDWR)) {
-        error = vr_mount_want_write(path->mount);
+        error = vr_mnt_want_write(path->mount);
         file->writable = !error;
     }
     file->readable = mode == VRIFT_O_RDONLY || mode == VRIFT_O_RDWR;
@@ -186,7 +186,7 @@ static int32_t open_path(struct opening *opening)
     else if (!error && !vr_is_dir(inode))
         error = -VRIFT_ENXIO; /* fifos, sockets and devices are names only */
     if (truncate)
-        vr_mount_drop_write(path->mount);
+        vr_mnt_drop_write(path->mount);
     return error;
 }
 
@@ -205,7 +205,7 @@ static int32_t find_or_create(struct opening *opening, struct vr_dentry **out)
     struct vr_dentry *dir = walk->path.dentry;
     struct vr_mount *mount = walk->path.mount;
     struct vr_reap reap = VR_REAP_INIT;
-    int32_t read_only = vr_mount_want_write(mount);
+    int32_t read_only = vr_mnt_want_write(mount);
     vr_inode_lock(dir->inode, VR_RANK_DIR);
     int32_t error = vr_lookup_locked(dir, &walk->last, &reap, out);
     if (!error && !*out) {
@@ -213,13 +213,13 @@ static int32_t find_or_create(struct opening *opening, struct vr_dentry **out)
         if (!error) {
             struct vrift_create how;
             inherit(opening, dir->inode, &how);
-            error = vr_names_create(dir, &walk->last, &how, &reap, out);
+            error = vr_newname_create(dir, &walk->last, &how, &reap, out);
             opening->created = !error;
         }
     }
     vr_inode_unlock(dir->inode, VR_RANK_DIR);
     if (!read_only)
-        vr_mount_drop_write(mount);
+        vr_mnt_drop_write(mount);
     vr_dcache_reap(dir->sb->vfs, &reap);
     vr_dcache_balance(dir->sb->vfs, dir->sb->depth);
     return error;
@@ -241,7 +241,7 @@ static int32_t walk_creating(struct opening *opening)
             return error;
         if (opening->created) {
             opening->file->path = (struct vr_path){walk->path.mount, child};
-            vr_mount_ref(walk->path.mount);
+            vr_mnt_ref(walk->path.mount);
             return 0;
         }
         error = vr_walk_into(walk, child);
@@ -259,7 +259,7 @@ static int32_t walk_unnamed(struct opening *opening)
         return error;
     struct vr_mount *mount = walk->path.mount;
     struct vr_dentry *dir = walk->path.dentry;
-    error = vr_mount_want_write(mount);
+    error = vr_mnt_want_write(mount);
     if (error)
         return error;
     error = atomic_load(&dir->inode->unlinked) ? -VRIFT_ENOENT : vr_perm_change_dir(walk->cred, dir->inode);
@@ -268,14 +268,14 @@ static int32_t walk_unnamed(struct opening *opening)
         struct vrift_create how;
         inherit(opening, dir->inode, &how);
         how.flags = VRIFT_CREATE_TMPFILE | (opening->flags & VRIFT_O_EXCL ? VRIFT_CREATE_UNLINKABLE : 0);
-        error = vr_names_create_unnamed(dir, &how, &child);
+        error = vr_newname_create_unnamed(dir, &how, &child);
     }
     if (!error) {
         opening->created = true;
         opening->file->path = (struct vr_path){mount, child};
-        vr_mount_ref(mount);
+        vr_mnt_ref(mount);
     }
-    vr_mount_drop_write(mount);
+    vr_mnt_drop_write(mount);
     return error;
 }
 

@@ -6,7 +6,7 @@
 #include "core/dispatch.h"
 #include "core/inode.h"
 #include "core/lookup.h"
-#include "core/mount.h"
+#include "core/mnt.h"
 #include "core/perm.h"
 #include "core/sb.h"
 #include "core/walk.h"
@@ -220,7 +220,7 @@ static int32_t rename_between(struct vr_walk *from, struct vr_walk *to, uint64_t
         return -VRIFT_EBUSY;
     if (to->last_type != VR_LAST_NAME)
         return flags & VRIFT_RENAME_NOREPLACE ? -VRIFT_EEXIST : -VRIFT_EBUSY;
-    int32_t error = vr_mount_want_write(from->path.mount);
+    int32_t error = vr_mnt_want_write(from->path.mount);
     if (error)
         return error;
     struct renaming r = {.sb = from->path.mount->sb,
@@ -238,7 +238,7 @@ static int32_t rename_between(struct vr_walk *from, struct vr_walk *to, uint64_t
     vr_dcache_unref(r.target);
     vr_alloc_free(r.sb->vfs->allocator, r.old_name);
     vr_alloc_free(r.sb->vfs->allocator, r.new_name);
-    vr_mount_drop_write(from->path.mount);
+    vr_mnt_drop_write(from->path.mount);
     return error;
 }
 

@@ -3,7 +3,7 @@
 #include "core/alloc.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
-#include "core/mount.h"
+#include "core/mnt.h"
 #include "core/perm.h"
 #include "core/walk.h"
 
@@ -93,7 +93,7 @@ static int32_t change(vrift_task *task, int32_t dirfd, const char *path, const c
     if (!error) {
         struct vr_inode *inode = walk.path.dentry->inode;
         struct vr_mount *mount = walk.path.mount;
-        error = vr_mount_want_write(mount);
+        error = vr_mnt_want_write(mount);
         if (!error) {
             vr_inode_lock(inode, VR_RANK_CHILD);
             error = check_permission(walk.cred, inode, name, true);
@@ -104,7 +104,7 @@ static int32_t change(vrift_task *task, int32_t dirfd, const char *path, const c
             if (!error)
                 vr_inode_attr_forget(inode);
             vr_inode_unlock(inode, VR_RANK_CHILD);
-            vr_mount_drop_write(mount);
+            vr_mnt_drop_write(mount);
         }
     }
     vr_walk_end(&walk);

@@ -3,7 +3,7 @@
 #include "core/alloc.h"
 #include "core/dcache.h"
 #include "core/inode.h"
-#include "core/mount.h"
+#include "core/mnt.h"
 #include "core/walk.h"
 
 #include <assert.h>
@@ -29,7 +29,7 @@ int32_t vrift_ns_new(vrift_vfs *vfs, vrift_sb *root, uint64_t mount_flags, vrift
         return -VRIFT_ENOMEM;
     int32_t error = vr_os_mutex_init(&ns->mutex);
     if (!error) {
-        error = vr_mount_new(root, root->root, mount_flags, &ns->root);
+        error = vr_mnt_new(root, root->root, mount_flags, &ns->root);
         if (error)
             vr_os_mutex_destroy(&ns->mutex);
     }
@@ -40,7 +40,7 @@ int32_t vrift_ns_new(vrift_vfs *vfs, vrift_sb *root, uint64_t mount_flags, vrift
     atomic_init(&ns->refs, 1);
     ns->vfs = vr_vfs_ref(vfs);
     vr_dcache_write_begin(vfs);
-    vr_mount_attach(ns->root, ns, NULL);
+    vr_mnt_attach(ns->root, ns, NULL);
     vr_dcache_write_end(vfs);
     *out = ns;
     return 0;
@@ -67,12 +67,12 @@ static bool detach_one(vrift_ns *ns, const struct vr_mount *top)
             break;
     }
     if (mount)
-        vr_mount_detach(mount, &place);
+        vr_mnt_detach(mount, &place);
     vr_dcache_write_end(ns->vfs);
     if (!mount)
         return false;
     vr_path_unref(&place);
-    vr_mount_unref(mount);
+    vr_mnt_unref(mount);
     return true;
 }
 
@@ -112,7 +112,7 @@ static int32_t put_mount(vrift_task *task, struct vr_mount *mount, struct vr_pat
     vr_dcache_write_begin(vfs);
     /* Somebody may have mounted on it since the walk. */
     struct vr_path top = *at;
-    for (struct vr_mount *above; (above = vr_mount_find(vfs, top.mount, top.dentry));) {
+    for (struct vr_mount *above; (above = vr_mnt_find(vfs, top.mount, top.dentry));) {
         top.mount = above;
         top.dentry = above->root;
     }
@@ -121,7 +121,7 @@ static int32_t put_mount(vrift_task *task, struct vr_mount *mount, struct vr_pat
     else if (!vr_dcache_hashed(top.dentry))
         error = -VRIFT_ENOENT;
     else
-        vr_mount_attach(mount, task->ns, &top);
+        vr_mnt_attach(mount, task->ns, &top);
     vr_dcache_write_end(vfs);
     unlock_tree(task->ns);
     vr_inode_unlock(inode, rank);
@@ -140,11 +140,11 @@ int32_t vrift_mount(vrift_task *task, int32_t dirfd, const char *path, vrift_sb 
     if (error)
         return error;
     struct vr_mount *mount;
-    error = vr_mount_new(sb, sb->root, flags, &mount);
+    error = vr_mnt_new(sb, sb->root, flags, &mount);
     if (!error) {
         error = put_mount(task, mount, &at);
         if (error)
-            vr_mount_unref(mount);
+            vr_mnt_unref(mount);
     }
     vr_path_unref(&at);
     return error;
@@ -166,11 +166,11 @@ int32_t vrift_bind(vrift_task *task, int32_t old_dirfd, const char *old_path, in
         return error;
     }
     struct vr_mount *mount;
-    error = vr_mount_new(from.mount->sb, from.dentry, flags, &mount);
+    error = vr_mnt_new(from.mount->sb, from.dentry, flags, &mount);
     if (!error) {
         error = put_mount(task, mount, &at);
         if (error)
-            vr_mount_unref(mount);
+            vr_mnt_unref(mount);
     }
     vr_path_unref(&at);
     vr_path_unref(&from);
@@ -215,7 +215,7 @@ static int32_t detach_idle(vrift_task *task, const struct vr_path *at, struct vr
     else if (!mount->parent || mount->children || atomic_load(&mount->refs) > 2)
         error = -VRIFT_EBUSY;
     else
-        vr_mount_detach(mount, place);
+        vr_mnt_detach(mount, place);
     vr_dcache_write_end(task->vfs);
     unlock_tree(task->ns);
     return error;
@@ -235,7 +235,7 @@ int32_t vrift_umount(vrift_task *task, int32_t dirfd, const char *path, uint64_t
         error = detach_idle(task, &at, &place);
         if (!error) {
             vr_path_unref(&place);
-            vr_mount_unref(mount);
+            vr_mnt_unref(mount);
         }
     } else if (at.dentry != mount->root || mount == task->ns->root) {
         error = -VRIFT_EINVAL;

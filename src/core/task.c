@@ -5,7 +5,7 @@
 #include "core/dcache.h"
 #include "core/dpath.h"
 #include "core/fdtable.h"
-#include "core/mount.h"
+#include "core/mnt.h"
 #include "core/perm.h"
 #include "core/walk.h"
 
@@ -113,7 +113,7 @@ int32_t vrift_task_new(vrift_ns *ns, vrift_cred *cred, const struct vrift_task_o
     vr_dcache_read_begin(task->vfs);
     /* The topmost mount on the root's place. */
     task->root = (struct vr_path){ns->root, ns->root->root};
-    for (struct vr_mount *above; (above = vr_mount_find(task->vfs, task->root.mount, task->root.dentry));)
+    for (struct vr_mount *above; (above = vr_mnt_find(task->vfs, task->root.mount, task->root.dentry));)
         task->root = (struct vr_path){above, above->root};
     task->cwd = task->root;
     vr_path_ref(&task->root);

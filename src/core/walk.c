@@ -7,7 +7,7 @@
 #include "core/fdtable.h"
 #include "core/inode.h"
 #include "core/lookup.h"
-#include "core/mount.h"
+#include "core/mnt.h"
 #include "core/perm.h"
 
 #include <vrift/file.h>
@@ -33,7 +33,7 @@ static bool same_path(const struct vr_path *a, const struct vr_path *b)
 static int32_t cross_mounts(struct vr_walk *walk, struct vr_path *path)
 {
     while (path->dentry->mounted) {
-        struct vr_mount *mount = vr_mount_find(walk->task->vfs, path->mount, path->dentry);
+        struct vr_mount *mount = vr_mnt_find(walk->task->vfs, path->mount, path->dentry);
         if (!mount)
             break;
         if (walk->resolve & VRIFT_RESOLVE_NO_XDEV)
@@ -99,7 +99,7 @@ static int32_t jump_to_root(struct vr_walk *walk)
 static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link)
 {
     if (walk->followed >= VR_WALK_MAX_LINKS || walk->resolve & VRIFT_RESOLVE_NO_SYMLINKS ||
-        vr_mount_is(link->mount, VRIFT_MOUNT_NOSYMFOLLOW))
+        vr_mnt_is(link->mount, VRIFT_MOUNT_NOSYMFOLLOW))
         return -VRIFT_ELOOP;
     struct vr_inode *inode = link->dentry->inode;
     const char *text = atomic_load_explicit(&inode->link, memory_order_acquire);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include "core/mount.h"
+#include "core/mnt.h"
 
 #include "core/alloc.h"
 #include "core/dcache.h"
 
 #include <assert.h>
 
-int32_t vr_mount_new(vrift_sb *sb, struct vr_dentry *root, uint64_t flags, struct vr_mount **out)
+int32_t vr_mnt_new(vrift_sb *sb, struct vr_dentry *root, uint64_t flags, struct vr_mount **out)
 {
     struct vr_mount *mount = vr_alloc_zero(sb->vfs->allocator, 1, sizeof *mount);
     if (!mount)
@@ -21,7 +21,7 @@ int32_t vr_mount_new(vrift_sb *sb, struct vr_dentry *root, uint64_t flags, struc
     return 0;
 }
 
-void vr_mount_unref(struct vr_mount *mount)
+void vr_mnt_unref(struct vr_mount *mount)
 {
     if (!mount || atomic_fetch_sub_explicit(&mount->refs, 1, memory_order_acq_rel) != 1)
         return;
@@ -38,7 +38,7 @@ static struct vr_mount **bucket_of(vrift_vfs *vfs, const struct vr_mount *parent
     return &vfs->dcache.mounts[hash >> 32 & (VR_MOUNT_BUCKETS - 1)];
 }
 
-struct vr_mount *vr_mount_find(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point)
+struct vr_mount *vr_mnt_find(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point)
 {
     struct vr_mount *mount = *bucket_of(vfs, parent, point);
     while (mount && (mount->parent != parent || mount->point != point))
@@ -46,7 +46,7 @@ struct vr_mount *vr_mount_find(vrift_vfs *vfs, const struct vr_mount *parent, co
     return mount;
 }
 
-void vr_mount_attach(struct vr_mount *mount, vrift_ns *ns, const struct vr_path *at)
+void vr_mnt_attach(struct vr_mount *mount, vrift_ns *ns, const struct vr_path *at)
 {
     mount->ns = ns;
     mount->ns_next = ns->mounts;
@@ -63,7 +63,7 @@ void vr_mount_attach(struct vr_mount *mount, vrift_ns *ns, const struct vr_path 
     *bucket = mount;
 }
 
-void vr_mount_detach(struct vr_mount *mount, struct vr_path *place)
+void vr_mnt_detach(struct vr_mount *mount, struct vr_path *place)
 {
     assert(mount->ns);
     struct vr_mount **at = &mount->ns->mounts;
@@ -87,19 +87,19 @@ void vr_mount_detach(struct vr_mount *mount, struct vr_path *place)
 
 void vr_path_ref(const struct vr_path *path)
 {
-    vr_mount_ref(path->mount);
+    vr_mnt_ref(path->mount);
     vr_dcache_ref(path->dentry);
 }
 
 void vr_path_unref(struct vr_path *path)
 {
     vr_dcache_unref(path->dentry);
-    vr_mount_unref(path->mount);
+    vr_mnt_unref(path->mount);
     path->dentry = NULL;
     path->mount = NULL;
 }
 
-bool vr_mount_is_read_only(const struct vr_mount *mount)
+bool vr_mnt_is_read_only(const struct vr_mount *mount)
 {
     return atomic_load(&mount->flags) & VRIFT_MOUNT_RDONLY || mount->sb->read_only;
 }
@@ -108,16 +108,16 @@ bool vr_mount_is_read_only(const struct vr_mount *mount)
  * A writer counts itself before it looks at the flag, a remount sets the flag before it looks at the count: one of
  * the two sees the other.
  */
-int32_t vr_mount_want_write(struct vr_mount *mount)
+int32_t vr_mnt_want_write(struct vr_mount *mount)
 {
     atomic_fetch_add(&mount->writers, 1);
-    if (!vr_mount_is_read_only(mount))
+    if (!vr_mnt_is_read_only(mount))
         return 0;
     atomic_fetch_sub(&mount->writers, 1);
     return -VRIFT_EROFS;
 }
 
-void vr_mount_drop_write(struct vr_mount *mount)
+void vr_mnt_drop_write(struct vr_mount *mount)
 {
     atomic_fetch_sub(&mount->writers, 1);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include "core/names.h"
+#include "core/newname.h"
 
 #include "core/dispatch.h"
 #include "core/inode.h"
@@ -19,8 +19,8 @@ static int32_t prepare(struct vr_dentry *dir, const struct vr_component *name, s
     return -VRIFT_ENOMEM;
 }
 
-int32_t vr_names_create(struct vr_dentry *dir, const struct vr_component *name, struct vrift_create *how,
-                        struct vr_reap *reap, struct vr_dentry **out)
+int32_t vr_newname_create(struct vr_dentry *dir, const struct vr_component *name, struct vrift_create *how,
+                          struct vr_reap *reap, struct vr_dentry **out)
 {
     vrift_sb *sb = dir->sb;
     struct vr_inode *fresh;
@@ -58,7 +58,7 @@ int32_t vr_names_create(struct vr_dentry *dir, const struct vr_component *name, 
     return error;
 }
 
-int32_t vr_names_create_unnamed(struct vr_dentry *dir, struct vrift_create *how, struct vr_dentry **out)
+int32_t vr_newname_create_unnamed(struct vr_dentry *dir, struct vrift_create *how, struct vr_dentry **out)
 {
     struct vr_component name;
     struct vr_inode *fresh;
