@@ -157,23 +157,38 @@ static int32_t publish_blobs(struct vr_ingest *ingest)
     return error;
 }
 
+static int same_snapshot(const struct publication *publication)
+{
+    char *there = NULL;
+    size_t length = 0;
+    int snapshots = publication->ingest->store->snapshots;
+    if (vr_fileops_read_file(snapshots, publication->name, VR_SNAPOBJECT_MAX, &there, &length))
+        return 0;
+    int same = length == publication->bytes.length && memcmp(there, publication->bytes.data, length) == 0;
+    free(there);
+    return same;
+}
+
 /* A snapshot that is there already is the same, unless it was damaged; then ours takes its place. */
 static int32_t publish_snapshot(struct publication *publication)
 {
     struct vr_ingest *ingest = publication->ingest;
     int snapshots = ingest->store->snapshots;
-    char *there = NULL;
-    size_t length = 0;
     int32_t error = vr_durable_rename_new(ingest->temp.fd, "snapshot", snapshots, publication->name);
     if (error != -VRIFT_EEXIST)
         return error;
-    error = vr_fileops_read_file(snapshots, publication->name, VR_SNAPOBJECT_MAX, &there, &length);
-    int same = !error && length == publication->bytes.length && memcmp(there, publication->bytes.data, length) == 0;
-    if (!error)
-        free(there);
-    if (same)
+    if (same_snapshot(publication))
         return 0;
     return renameat(ingest->temp.fd, "snapshot", snapshots, publication->name) == 0 ? 0 : host_error();
+}
+
+/* A tree that is stored already, whose import has nothing to write and hence nothing to wait for. */
+static int is_published(const struct publication *publication)
+{
+    struct vrift_stat stat;
+    const struct vr_ingest *ingest = publication->ingest;
+    return ingest->new_blobs == 0 && same_snapshot(publication) &&
+           vr_fileops_stat(ingest->store->index, publication->name, &stat) == 0 && stat.size == publication->image_size;
 }
 
 static int32_t publish(struct publication *publication)
@@ -216,7 +231,7 @@ int32_t vr_ingest_finish(struct vr_ingest *ingest, const struct vr_tree_entry *r
     int32_t error = ingest->error;
     if (!error)
         error = make_snapshot(&publication, root);
-    if (!error)
+    if (!error && !is_published(&publication))
         error = publish(&publication);
     if (error)
         vr_ingest_fail(ingest, error, "write to store", ingest->store->path, NULL);

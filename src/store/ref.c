@@ -181,10 +181,10 @@ int32_t vrift_ref_delete(vrift_store *store, const char *name)
 /* -- All refs ----------------------------------------------------------------------------------------------------- */
 
 /* An open directory below refs/ whose path is the prefix, with a slash behind unless it is empty. */
-static int32_t add_names(int fd, const char *prefix, int all, struct vr_names *out)
+static int32_t add_names(int fd, const char *prefix, int all, struct vr_namelist *out)
 {
-    struct vr_names found = {0};
-    int32_t error = vr_names_read(&found, fd);
+    struct vr_namelist found = {0};
+    int32_t error = vr_namelist_read(&found, fd);
     for (size_t i = 0; !error && i < found.count; i++) {
         struct vr_str path = VR_STR_INIT;
         vr_str_append_text(&path, prefix);
@@ -197,24 +197,24 @@ static int32_t add_names(int fd, const char *prefix, int all, struct vr_names *o
                 error = add_names(child, path.data, all, out);
             close(child);
         } else if (valid || (all && !error)) {
-            error = vr_names_add(out, path.data, path.length);
+            error = vr_namelist_add(out, path.data, path.length);
         }
         vr_str_dispose(&path);
     }
-    vr_names_dispose(&found);
+    vr_namelist_dispose(&found);
     return error;
 }
 
-int32_t vr_ref_names(vrift_store *store, int all, struct vr_names *out)
+int32_t vr_ref_names(vrift_store *store, int all, struct vr_namelist *out)
 {
     int32_t error = add_names(store->refs_dir, "", all, out);
-    vr_names_sort(out);
+    vr_namelist_sort(out);
     return error;
 }
 
 int32_t vrift_ref_list(vrift_store *store, vrift_ref_fn fn, void *payload)
 {
-    struct vr_names names = {0};
+    struct vr_namelist names = {0};
     if (!store || !fn)
         return -VRIFT_EINVAL;
     int32_t result = vr_ref_names(store, 0, &names);
@@ -228,7 +228,7 @@ int32_t vrift_ref_list(vrift_store *store, vrift_ref_fn fn, void *payload)
             vr_digest_export(&digest, &ref.snapshot);
         result = fn(&ref, payload);
     }
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     return result;
 }
 
@@ -241,11 +241,11 @@ static int snapshot_name(const char *name, struct vr_digest *out)
 
 int32_t vrift_snapshot_list(vrift_store *store, vrift_ref_fn fn, void *payload)
 {
-    struct vr_names names = {0};
+    struct vr_namelist names = {0};
     struct vr_digest digest;
     if (!store || !fn)
         return -VRIFT_EINVAL;
-    int32_t result = vr_names_read(&names, store->snapshots);
+    int32_t result = vr_namelist_read(&names, store->snapshots);
     for (size_t i = 0; !result && i < names.count; i++) {
         struct vrift_ref ref = {.name = NULL};
         if (!snapshot_name(names.names[i], &digest))
@@ -253,22 +253,22 @@ int32_t vrift_snapshot_list(vrift_store *store, vrift_ref_fn fn, void *payload)
         vr_digest_export(&digest, &ref.snapshot);
         result = fn(&ref, payload);
     }
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     return result;
 }
 
 static int32_t find_prefix(vrift_store *store, const char *text, struct vr_digest *out)
 {
-    struct vr_names names = {0};
+    struct vr_namelist names = {0};
     struct vr_digest digest;
     size_t length = strlen(text), matches = 0;
-    int32_t error = vr_names_read(&names, store->snapshots);
+    int32_t error = vr_namelist_read(&names, store->snapshots);
     for (size_t i = 0; !error && i < names.count; i++)
         if (strncmp(names.names[i], text, length) == 0 && snapshot_name(names.names[i], &digest)) {
             *out = digest;
             matches++;
         }
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     if (error)
         return error;
     return matches == 1 ? 0 : matches ? -VRIFT_EEXIST : -VRIFT_ENOENT;

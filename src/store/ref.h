@@ -3,7 +3,7 @@
 #ifndef VR_REF_H
 #define VR_REF_H
 
-#include "store/names.h"
+#include "store/namelist.h"
 #include "store/store.h"
 
 /* Whether a text may be the name of a ref. */
@@ -13,6 +13,6 @@ int vr_ref_name_valid(const char *name);
 int32_t vr_ref_read(vrift_store *store, const char *name, struct vr_digest *out);
 
 /* Adds the names of all refs, sorted; files that could not be refs are left out unless all is set. */
-int32_t vr_ref_names(vrift_store *store, int all, struct vr_names *out);
+int32_t vr_ref_names(vrift_store *store, int all, struct vr_namelist *out);
 
 #endif

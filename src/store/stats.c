@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* vrift_store_stats(): counting what lies in a store's directories. */
-#include "store/names.h"
+#include "store/namelist.h"
 #include "store/ref.h"
 #include "store/store.h"
 
@@ -58,10 +58,10 @@ static int32_t count_objects(vrift_store *store, struct count *total)
 
 static int32_t count_refs(vrift_store *store, uint64_t *out)
 {
-    struct vr_names names = {0};
+    struct vr_namelist names = {0};
     int32_t error = vr_ref_names(store, 0, &names);
     *out = names.count;
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     return error;
 }
 

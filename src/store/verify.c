@@ -44,8 +44,8 @@ static int32_t verify_top(struct vr_verify *verify)
 {
     static const char *const known[] = {"format", "index",     "objects", "packs",
                                         "refs",   "snapshots", "tmp",     "workspaces"};
-    struct vr_names names = {0};
-    int32_t error = vr_names_read(&names, verify->store->root);
+    struct vr_namelist names = {0};
+    int32_t error = vr_namelist_read(&names, verify->store->root);
     for (size_t i = 0; !error && i < names.count; i++) {
         int found = 0;
         for (size_t j = 0; j < sizeof known / sizeof known[0]; j++)
@@ -53,7 +53,7 @@ static int32_t verify_top(struct vr_verify *verify)
         if (!found)
             error = vr_verify_problem(verify, "", names.names[i], "it does not belong in a store");
     }
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     return error;
 }
 
@@ -79,11 +79,11 @@ static int32_t verify_ref(struct vr_verify *verify, const char *name)
 
 int32_t vr_verify_refs(struct vr_verify *verify)
 {
-    struct vr_names names = {0};
+    struct vr_namelist names = {0};
     int32_t error = vr_ref_names(verify->store, 1, &names);
     for (size_t i = 0; !error && i < names.count; i++)
         error = verify_ref(verify, names.names[i]);
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     return error;
 }
 
@@ -134,14 +134,14 @@ static int32_t verify_workspace(struct vr_verify *verify, int dirfd, const char 
 
 static int32_t verify_workspaces(struct vr_verify *verify)
 {
-    struct vr_names names = {0};
+    struct vr_namelist names = {0};
     int fd = openat(verify->store->root, "workspaces", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return vr_verify_problem(verify, "", "workspaces", "it cannot be opened");
-    int32_t error = vr_names_read(&names, fd);
+    int32_t error = vr_namelist_read(&names, fd);
     for (size_t i = 0; !error && i < names.count; i++)
         error = verify_workspace(verify, fd, names.names[i]);
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     close(fd);
     return error;
 }

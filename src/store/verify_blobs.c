@@ -4,7 +4,7 @@
 
 #include "core/alloc.h"
 #include "platform/fileops.h"
-#include "store/names.h"
+#include "store/namelist.h"
 #include "store/pack.h"
 #include "store/stream.h"
 
@@ -68,7 +68,7 @@ static const char *check_loose(struct vr_verify *verify, int dirfd, const char *
 
 static void verify_shard(struct vr_verify *verify, const char *shard)
 {
-    struct vr_names names = {0};
+    struct vr_namelist names = {0};
     struct vr_digest digest;
     char directory[16];
     int executable;
@@ -79,7 +79,7 @@ static void verify_shard(struct vr_verify *verify, const char *shard)
         return;
     }
     uint8_t *buffer = vr_alloc(NULL, VR_STREAM_BUFFER);
-    int32_t error = buffer ? vr_names_read(&names, fd) : -VRIFT_ENOMEM;
+    int32_t error = buffer ? vr_namelist_read(&names, fd) : -VRIFT_ENOMEM;
     if (error)
         vr_crew_fail(&verify->crew, error, "verify", directory, NULL);
     for (size_t i = 0; !error && i < names.count && !vr_crew_stopped(&verify->crew); i++) {
@@ -90,7 +90,7 @@ static void verify_shard(struct vr_verify *verify, const char *shard)
         if (reason)
             error = vr_verify_problem(verify, directory, name, reason);
     }
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     vr_alloc_free(NULL, buffer);
     close(fd);
 }
@@ -159,8 +159,8 @@ static int32_t push(struct vr_verify *verify, const char *shard, const char *pac
 
 static int32_t push_shards(struct vr_verify *verify)
 {
-    struct vr_names names = {0};
-    int32_t error = vr_names_read(&names, verify->store->objects);
+    struct vr_namelist names = {0};
+    int32_t error = vr_namelist_read(&names, verify->store->objects);
     for (size_t i = 0; !error && i < names.count; i++) {
         const char *name = names.names[i];
         if (strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2)
@@ -168,21 +168,21 @@ static int32_t push_shards(struct vr_verify *verify)
         else
             error = vr_verify_problem(verify, "objects", name, "its name is not one of a directory of blobs");
     }
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     return error;
 }
 
 static int32_t push_packs(struct vr_verify *verify)
 {
-    struct vr_names names = {0};
-    int32_t error = vr_names_read(&names, verify->store->packs);
+    struct vr_namelist names = {0};
+    int32_t error = vr_namelist_read(&names, verify->store->packs);
     for (size_t i = 0; !error && i < names.count; i++) {
         if (strlen(names.names[i]) < VR_PACK_NAME_SIZE)
             error = push(verify, "", names.names[i]);
         else
             error = vr_verify_problem(verify, "packs", names.names[i], "its name is not one of a pack");
     }
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     return error;
 }
 

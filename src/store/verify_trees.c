@@ -9,7 +9,7 @@
 #include "platform/fileops.h"
 #include "store/blob.h"
 #include "store/digestset.h"
-#include "store/names.h"
+#include "store/namelist.h"
 #include "store/snapshot.h"
 
 #include <vrift/error.h>
@@ -150,21 +150,21 @@ static int32_t check_snapshot(struct snapshots *work, const char *name)
 
 static int32_t check_strays(struct vr_verify *verify)
 {
-    struct vr_names names = {0};
+    struct vr_namelist names = {0};
     struct vrift_stat stat;
-    int32_t error = vr_names_read(&names, verify->store->index);
+    int32_t error = vr_namelist_read(&names, verify->store->index);
     for (size_t i = 0; !error && i < names.count; i++)
         if (vr_fileops_stat(verify->store->snapshots, names.names[i], &stat))
             error = vr_verify_problem(verify, "index", names.names[i], "its snapshot is not there");
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     return error;
 }
 
 int32_t vr_verify_snapshots(struct vr_verify *verify)
 {
     struct snapshots work = {.verify = verify};
-    struct vr_names names = {0};
-    int32_t error = vr_names_read(&names, verify->store->snapshots);
+    struct vr_namelist names = {0};
+    int32_t error = vr_namelist_read(&names, verify->store->snapshots);
     for (size_t i = 0; !error && i < names.count; i++) {
         error = check_snapshot(&work, names.names[i]);
         if (!error)
@@ -172,7 +172,7 @@ int32_t vr_verify_snapshots(struct vr_verify *verify)
         if (!error && vr_crew_stopped(&verify->crew))
             error = verify->crew.result;
     }
-    vr_names_dispose(&names);
+    vr_namelist_dispose(&names);
     vr_digestset_remove_all(&work.seen);
     return error ? error : check_strays(verify);
 }

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "support/check.h"
 
 #include "store/blake3.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* The official test vectors (test_vectors.json of the authors), hash mode, first 32 bytes. Input byte i is
  * i % 251. */

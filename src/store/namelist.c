@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include "store/names.h"
+#include "store/namelist.h"
 
 #include "core/alloc.h"
 #include "platform/fileops.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int32_t vr_names_add(struct vr_names *names, const char *name, size_t length)
+int32_t vr_namelist_add(struct vr_namelist *names, const char *name, size_t length)
 {
     if (names->count == names->capacity) {
         size_t capacity = names->capacity ? names->capacity * 2 : 64;
@@ -31,13 +31,13 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void vr_names_sort(struct vr_names *names)
+void vr_namelist_sort(struct vr_namelist *names)
 {
     if (names->count)
         qsort(names->names, names->count, sizeof *names->names, compare);
 }
 
-void vr_names_dispose(struct vr_names *names)
+void vr_namelist_dispose(struct vr_namelist *names)
 {
     for (size_t i = 0; i < names->count; i++)
         vr_alloc_free(NULL, names->names[i]);
@@ -47,12 +47,12 @@ void vr_names_dispose(struct vr_names *names)
 
 static int32_t add_entry(const struct vr_fileops_dirent *entry, void *payload)
 {
-    return vr_names_add(payload, entry->name, entry->length);
+    return vr_namelist_add(payload, entry->name, entry->length);
 }
 
-int32_t vr_names_read(struct vr_names *names, int fd)
+int32_t vr_namelist_read(struct vr_namelist *names, int fd)
 {
     int32_t error = vr_fileops_readdir(fd, 0, add_entry, names);
-    vr_names_sort(names);
+    vr_namelist_sort(names);
     return error;
 }
