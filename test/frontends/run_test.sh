@@ -8,10 +8,6 @@ chmod 755 "$scratch"
 cp "$VRIFT_BUILD/bin/vrift" "$scratch/vrift"
 cp "$VRIFT_SOURCE/test/support/dump_tree.py" "$scratch/dump_tree.py"
 unset VRIFT_STORE
-if ! "$scratch/vrift" help import 2>/dev/null | grep -q name; then
-    skip "vrift run" "the command line is not built yet"
-    finish
-fi
 
 # -- A small project, with what is unusual ----------------------------------------------------------------------------
 
