@@ -359,8 +359,29 @@ static int setting(const char *name)
     return digit - '0';
 }
 
-/* What stands against the kernel: a memory file system, or a directory of the host, on a tmpfs as well. */
-enum subject { MEMORY, HOST_SHARED, HOST_EXCLUSIVE };
+/*
+ * What stands against the kernel: a memory file system; a directory of the host, on a tmpfs as well; an overlay of
+ * which everything is in the upper layer, where it must not differ from a plain file system.
+ */
+enum subject { MEMORY, HOST_SHARED, HOST_EXCLUSIVE, OVERLAY };
+
+static vrift_sb *new_overlay(struct world *w)
+{
+    vrift_sb *lower, *upper, *overlay;
+    check_ok(vrift_mem_new(w->vfs, NULL, &lower));
+    check_ok(vrift_mem_new(w->vfs, NULL, &upper));
+    check_ok(vrift_mount(w->task, HERE, "/s", upper, 0));
+    check_ok(vrift_mkdirat(w->task, HERE, "/s/upper", 0777));
+    check_ok(vrift_mkdirat(w->task, HERE, "/s/work", 0777));
+    check_ok(vrift_umount(w->task, HERE, "/s", 0));
+    struct vrift_overlay_layer low = {lower, NULL}, up = {upper, "/upper"};
+    struct vrift_overlay_options options = {
+        .size = sizeof options, .lower_count = 1, .lower = &low, .upper = &up, .work = "/work"};
+    check_ok(vrift_overlay_new(w->vfs, &options, &overlay));
+    vrift_sb_unref(lower);
+    vrift_sb_unref(upper);
+    return overlay;
+}
 
 /* Puts the subject at /s. Returns the directory behind it, or NULL. */
 static char *mount_subject(struct world *w, enum subject subject)
@@ -371,6 +392,8 @@ static char *mount_subject(struct world *w, enum subject subject)
     check_ok(vrift_mkdirat(w->task, HERE, "/s", 0777));
     if (subject == MEMORY) {
         check_ok(vrift_mem_new(w->vfs, NULL, &sb));
+    } else if (subject == OVERLAY) {
+        sb = new_overlay(w);
     } else {
         assert_non_null(mkdtemp(path));
         if (subject == HOST_EXCLUSIVE)
@@ -379,7 +402,7 @@ static char *mount_subject(struct world *w, enum subject subject)
     }
     check_ok(vrift_mount(w->task, HERE, "/s", sb, 0));
     vrift_sb_unref(sb);
-    return subject == MEMORY ? NULL : strdup(path);
+    return subject == HOST_SHARED || subject == HOST_EXCLUSIVE ? strdup(path) : NULL;
 }
 
 static void run(uint64_t seed, uint64_t cache_bytes, enum subject subject)
@@ -479,6 +502,12 @@ static void random_calls_on_an_exclusive_host_directory_answer_as_the_kernel_doe
     run(4, 0, HOST_EXCLUSIVE);
 }
 
+static void random_calls_on_the_upper_layer_of_an_overlay_answer_as_the_kernel_does(void **state)
+{
+    (void)state;
+    run(5, 0, OVERLAY);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -491,6 +520,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(random_calls_under_constant_eviction_answer_as_the_kernel_does),
         cmocka_unit_test(random_calls_on_a_shared_host_directory_answer_as_the_kernel_does),
         cmocka_unit_test(random_calls_on_an_exclusive_host_directory_answer_as_the_kernel_does),
+        cmocka_unit_test(random_calls_on_the_upper_layer_of_an_overlay_answer_as_the_kernel_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
