@@ -42,6 +42,14 @@ static int32_t checked(vrift_sb *sb, const struct vrift_entry *entry)
     return -VRIFT_EIO;
 }
 
+/* Remembers that the backend no longer finds what it once named; answers the result. */
+static int64_t noted(struct vr_inode *inode, int64_t result)
+{
+    if (result == -VRIFT_ESTALE && inode)
+        atomic_store_explicit(&inode->stale, 1, memory_order_relaxed);
+    return result;
+}
+
 int32_t vr_dispatch_root(vrift_sb *sb, struct vrift_entry *out)
 {
     memset(out, 0, sizeof *out);
@@ -128,28 +136,30 @@ int32_t vr_dispatch_getattr(struct vr_inode *inode, uint64_t mask, struct vrift_
 {
     memset(out, 0, sizeof *out);
     ENTER(inode->sb, "getattr");
-    return inode->sb->ops.getattr(inode->sb->self, &inode->node, mask, out);
+    return (int32_t)noted(inode, inode->sb->ops.getattr(inode->sb->self, &inode->node, mask, out));
 }
 
 int32_t vr_dispatch_setattr(struct vr_inode *inode, void *file, const struct vrift_setattr *set, struct vrift_stat *out)
 {
     memset(out, 0, sizeof *out);
     ENTER(inode->sb, "setattr");
-    return inode->sb->ops.setattr ? inode->sb->ops.setattr(inode->sb->self, &inode->node, file, set, out)
-                                  : -VRIFT_EROFS;
+    return (int32_t)noted(inode, inode->sb->ops.setattr
+                                     ? inode->sb->ops.setattr(inode->sb->self, &inode->node, file, set, out)
+                                     : -VRIFT_EROFS);
 }
 
 int64_t vr_dispatch_readlink(struct vr_inode *inode, char *buf, size_t len)
 {
     ENTER(inode->sb, "readlink");
-    return inode->sb->ops.readlink ? inode->sb->ops.readlink(inode->sb->self, &inode->node, buf, len) : -VRIFT_EINVAL;
+    return noted(inode, inode->sb->ops.readlink ? inode->sb->ops.readlink(inode->sb->self, &inode->node, buf, len)
+                                                : -VRIFT_EINVAL);
 }
 
 int32_t vr_dispatch_readdir(struct vr_inode *dir, uint64_t cookie, vrift_emit_fn emit, void *payload, uint32_t *end)
 {
     *end = 0;
     ENTER(dir->sb, "readdir");
-    return dir->sb->ops.readdir(dir->sb->self, &dir->node, cookie, emit, payload, end);
+    return (int32_t)noted(dir, dir->sb->ops.readdir(dir->sb->self, &dir->node, cookie, emit, payload, end));
 }
 
 int32_t vr_dispatch_create(struct vr_inode *dir, const struct vrift_name *name, const struct vrift_create *how,
@@ -161,7 +171,7 @@ int32_t vr_dispatch_create(struct vr_inode *dir, const struct vrift_name *name, 
     if (!dir->sb->ops.create)
         return -VRIFT_EROFS;
     int32_t error = dir->sb->ops.create(dir->sb->self, &dir->node, name, how, out);
-    return error ? error : checked(dir->sb, out);
+    return error ? (int32_t)noted(dir, error) : checked(dir->sb, out);
 }
 
 int32_t vr_dispatch_link(struct vr_inode *inode, struct vr_inode *dir, const struct vrift_name *name,
@@ -170,15 +180,20 @@ int32_t vr_dispatch_link(struct vr_inode *inode, struct vr_inode *dir, const str
     assert(name_is_plain(name) && inode->sb == dir->sb && !vr_is_dir(inode));
     memset(out, 0, sizeof *out);
     ENTER(dir->sb, "link");
-    return dir->sb->ops.link ? dir->sb->ops.link(dir->sb->self, &inode->node, &dir->node, name, out) : -VRIFT_EPERM;
+    int32_t error =
+        dir->sb->ops.link ? dir->sb->ops.link(dir->sb->self, &inode->node, &dir->node, name, out) : -VRIFT_EPERM;
+    noted(dir, error);
+    return (int32_t)noted(inode, error);
 }
 
 int32_t vr_dispatch_unlink(struct vr_inode *dir, const struct vrift_name *name, struct vr_inode *inode, uint64_t flags)
 {
     assert(name_is_plain(name) && vr_is_dir(inode) == !!(flags & VRIFT_AT_REMOVEDIR));
     ENTER(dir->sb, "unlink");
-    return dir->sb->ops.unlink ? dir->sb->ops.unlink(dir->sb->self, &dir->node, name, &inode->node, flags)
-                               : -VRIFT_EROFS;
+    int32_t error =
+        dir->sb->ops.unlink ? dir->sb->ops.unlink(dir->sb->self, &dir->node, name, &inode->node, flags) : -VRIFT_EROFS;
+    noted(dir, error);
+    return (int32_t)noted(inode, error);
 }
 
 int32_t vr_dispatch_rename(struct vr_inode *old_dir, const struct vrift_name *old_name, struct vr_inode *inode,
@@ -188,9 +203,13 @@ int32_t vr_dispatch_rename(struct vr_inode *old_dir, const struct vrift_name *ol
     assert(name_is_plain(old_name) && name_is_plain(new_name) && old_dir->sb == new_dir->sb);
     ENTER(old_dir->sb, "rename");
     const struct vrift_backend_ops *ops = &old_dir->sb->ops;
-    return ops->rename ? ops->rename(old_dir->sb->self, &old_dir->node, old_name, &inode->node, &new_dir->node,
-                                     new_name, victim ? &victim->node : NULL, flags)
-                       : -VRIFT_EROFS;
+    int32_t error = ops->rename ? ops->rename(old_dir->sb->self, &old_dir->node, old_name, &inode->node, &new_dir->node,
+                                              new_name, victim ? &victim->node : NULL, flags)
+                                : -VRIFT_EROFS;
+    noted(old_dir, error);
+    noted(new_dir, error);
+    noted(victim, error);
+    return (int32_t)noted(inode, error);
 }
 
 int32_t vr_dispatch_open(struct vr_inode *inode, uint64_t flags, void **file)
@@ -198,7 +217,8 @@ int32_t vr_dispatch_open(struct vr_inode *inode, uint64_t flags, void **file)
     assert(vr_is_file(inode));
     *file = NULL;
     ENTER(inode->sb, "open");
-    return inode->sb->ops.open ? inode->sb->ops.open(inode->sb->self, &inode->node, flags, file) : 0;
+    return (int32_t)noted(inode,
+                          inode->sb->ops.open ? inode->sb->ops.open(inode->sb->self, &inode->node, flags, file) : 0);
 }
 
 /* As with forget, an injected fault is the answer but does not keep the slot from being called. */
@@ -212,8 +232,9 @@ int32_t vr_dispatch_release(struct vr_inode *inode, void *file)
 int64_t vr_dispatch_pread(struct vr_inode *inode, void *file, void *buf, size_t len, uint64_t offset)
 {
     ENTER(inode->sb, "pread");
-    return inode->sb->ops.pread ? inode->sb->ops.pread(inode->sb->self, &inode->node, file, buf, len, offset)
-                                : -VRIFT_EINVAL;
+    return noted(inode, inode->sb->ops.pread
+                            ? inode->sb->ops.pread(inode->sb->self, &inode->node, file, buf, len, offset)
+                            : -VRIFT_EINVAL);
 }
 
 int64_t vr_dispatch_pwrite(struct vr_inode *inode, void *file, const void *buf, size_t len, uint64_t offset,
@@ -221,15 +242,15 @@ int64_t vr_dispatch_pwrite(struct vr_inode *inode, void *file, const void *buf, 
 {
     *end = 0;
     ENTER(inode->sb, "pwrite");
-    return inode->sb->ops.pwrite
-               ? inode->sb->ops.pwrite(inode->sb->self, &inode->node, file, buf, len, offset, flags, end)
-               : -VRIFT_EROFS;
+    return noted(inode, inode->sb->ops.pwrite
+                            ? inode->sb->ops.pwrite(inode->sb->self, &inode->node, file, buf, len, offset, flags, end)
+                            : -VRIFT_EROFS);
 }
 
 int32_t vr_dispatch_fsync(struct vr_inode *inode, void *file)
 {
     ENTER(inode->sb, "fsync");
-    return inode->sb->ops.fsync ? inode->sb->ops.fsync(inode->sb->self, &inode->node, file) : 0;
+    return (int32_t)noted(inode, inode->sb->ops.fsync ? inode->sb->ops.fsync(inode->sb->self, &inode->node, file) : 0);
 }
 
 /* Without the slot all of the file is data, with one hole at its end. */
@@ -252,29 +273,31 @@ int64_t vr_dispatch_seek(struct vr_inode *inode, void *file, uint64_t offset, in
 int64_t vr_dispatch_getxattr(struct vr_inode *inode, const char *name, void *buf, size_t len)
 {
     ENTER(inode->sb, "getxattr");
-    return inode->sb->ops.getxattr ? inode->sb->ops.getxattr(inode->sb->self, &inode->node, name, buf, len)
-                                   : -VRIFT_EOPNOTSUPP;
+    return noted(inode, inode->sb->ops.getxattr ? inode->sb->ops.getxattr(inode->sb->self, &inode->node, name, buf, len)
+                                                : -VRIFT_EOPNOTSUPP);
 }
 
 int32_t vr_dispatch_setxattr(struct vr_inode *inode, const char *name, const void *value, size_t len, uint64_t flags)
 {
     ENTER(inode->sb, "setxattr");
-    return inode->sb->ops.setxattr ? inode->sb->ops.setxattr(inode->sb->self, &inode->node, name, value, len, flags)
-                                   : -VRIFT_EOPNOTSUPP;
+    return (int32_t)noted(inode, inode->sb->ops.setxattr
+                                     ? inode->sb->ops.setxattr(inode->sb->self, &inode->node, name, value, len, flags)
+                                     : -VRIFT_EOPNOTSUPP);
 }
 
 int64_t vr_dispatch_listxattr(struct vr_inode *inode, char *buf, size_t len)
 {
     ENTER(inode->sb, "listxattr");
-    return inode->sb->ops.listxattr ? inode->sb->ops.listxattr(inode->sb->self, &inode->node, buf, len)
-                                    : -VRIFT_EOPNOTSUPP;
+    return noted(inode, inode->sb->ops.listxattr ? inode->sb->ops.listxattr(inode->sb->self, &inode->node, buf, len)
+                                                 : -VRIFT_EOPNOTSUPP);
 }
 
 int32_t vr_dispatch_removexattr(struct vr_inode *inode, const char *name)
 {
     ENTER(inode->sb, "removexattr");
-    return inode->sb->ops.removexattr ? inode->sb->ops.removexattr(inode->sb->self, &inode->node, name)
-                                      : -VRIFT_EOPNOTSUPP;
+    return (int32_t)noted(inode, inode->sb->ops.removexattr
+                                     ? inode->sb->ops.removexattr(inode->sb->self, &inode->node, name)
+                                     : -VRIFT_EOPNOTSUPP);
 }
 
 int32_t vr_dispatch_revalidate(struct vr_inode *dir, const struct vrift_name *name, struct vr_inode *inode,

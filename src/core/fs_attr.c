@@ -36,7 +36,7 @@ int32_t vr_attr_stat(const struct vr_path *path, struct vrift_stat *out)
     return 0;
 }
 
-int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, struct vrift_stat *out)
+static int32_t statat_once(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, struct vrift_stat *out)
 {
     if (!task || !path || !out || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
@@ -50,6 +50,13 @@ int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path, uint64_t
         error = vr_attr_stat(&walk.path, out);
     vr_walk_end(&walk);
     return error;
+}
+
+int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, struct vrift_stat *out)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, statat_once(task, dirfd, path, flags, out));
+    return result;
 }
 
 /* -- Changing ------------------------------------------------------------------------------------------------------ */
@@ -74,8 +81,8 @@ static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepar
     return error;
 }
 
-static int32_t change_at(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, prepare_fn prepare,
-                         const void *wanted)
+static int32_t change_at_once(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, prepare_fn prepare,
+                              const void *wanted)
 {
     if (!task || !path || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
@@ -87,6 +94,14 @@ static int32_t change_at(vrift_task *task, int32_t dirfd, const char *path, uint
         error = change(&walk.path, walk.cred, prepare, wanted);
     vr_walk_end(&walk);
     return error;
+}
+
+static int32_t change_at(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, prepare_fn prepare,
+                         const void *wanted)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, change_at_once(task, dirfd, path, flags, prepare, wanted));
+    return result;
 }
 
 static uint32_t permissions_of(const struct vr_inode *inode)
@@ -211,7 +226,7 @@ int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_inode *inode, void *h
     return error;
 }
 
-int32_t vrift_truncate(vrift_task *task, const char *path, uint64_t length)
+static int32_t truncate_once(vrift_task *task, const char *path, uint64_t length)
 {
     if (!task || !path || length > INT64_MAX)
         return -VRIFT_EINVAL;
@@ -236,6 +251,13 @@ int32_t vrift_truncate(vrift_task *task, const char *path, uint64_t length)
     return error;
 }
 
+int32_t vrift_truncate(vrift_task *task, const char *path, uint64_t length)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, truncate_once(task, path, length));
+    return result;
+}
+
 /* -- Asking -------------------------------------------------------------------------------------------------------- */
 
 static int32_t check_access(const struct vr_walk *walk, uint32_t mode)
@@ -251,7 +273,7 @@ static int32_t check_access(const struct vr_walk *walk, uint32_t mode)
     return error;
 }
 
-int32_t vrift_faccessat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t flags)
+static int32_t faccessat_once(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t flags)
 {
     if (!task || !path || mode & ~7u || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
@@ -265,7 +287,14 @@ int32_t vrift_faccessat(vrift_task *task, int32_t dirfd, const char *path, uint3
     return error;
 }
 
-int32_t vrift_statfs(vrift_task *task, int32_t dirfd, const char *path, struct vrift_statfs *out)
+int32_t vrift_faccessat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode, uint64_t flags)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, faccessat_once(task, dirfd, path, mode, flags));
+    return result;
+}
+
+static int32_t statfs_once(vrift_task *task, int32_t dirfd, const char *path, struct vrift_statfs *out)
 {
     if (!task || !path || !out)
         return -VRIFT_EINVAL;
@@ -288,7 +317,14 @@ int32_t vrift_statfs(vrift_task *task, int32_t dirfd, const char *path, struct v
     return error;
 }
 
-int64_t vrift_readlinkat(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
+int32_t vrift_statfs(vrift_task *task, int32_t dirfd, const char *path, struct vrift_statfs *out)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, statfs_once(task, dirfd, path, out));
+    return result;
+}
+
+static int64_t readlinkat_once(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
 {
     if (!task || !path || !buf || !len)
         return -VRIFT_EINVAL;
@@ -314,7 +350,14 @@ int64_t vrift_readlinkat(vrift_task *task, int32_t dirfd, const char *path, char
     return result;
 }
 
-int64_t vrift_realpath(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
+int64_t vrift_readlinkat(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
+{
+    int64_t result;
+    VR_WALK_RETRY(result, readlinkat_once(task, dirfd, path, buf, len));
+    return result;
+}
+
+static int64_t realpath_once(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
 {
     if (!task || !path || (!buf && len))
         return -VRIFT_EINVAL;
@@ -328,5 +371,12 @@ int64_t vrift_realpath(vrift_task *task, int32_t dirfd, const char *path, char *
         vr_dcache_read_end(task->vfs);
     }
     vr_walk_end(&walk);
+    return result;
+}
+
+int64_t vrift_realpath(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
+{
+    int64_t result;
+    VR_WALK_RETRY(result, realpath_once(task, dirfd, path, buf, len));
     return result;
 }

@@ -75,25 +75,35 @@ static void drop_made(struct place *place, struct vr_dentry *made)
     vr_dcache_unref(made);
 }
 
-static int32_t make(vrift_task *task, int32_t dirfd, const char *path, struct vrift_create *how, uint64_t capability)
+static int32_t make_once(vrift_task *task, int32_t dirfd, const char *path, const struct vrift_create *wanted,
+                         uint64_t capability)
 {
+    struct vrift_create how = *wanted;
     struct place place;
     struct vr_dentry *made;
-    bool is_dir = (how->mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR;
+    bool is_dir = (how.mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR;
     int32_t error = begin_place(&place, task, dirfd, path, is_dir);
     if (!error)
         error = vr_perm_change_dir(place.walk.cred, place.dir->inode);
     if (!error && capability && !vr_perm_capable(place.walk.cred, capability))
         error = -VRIFT_EPERM;
     if (!error) {
-        how->uid = place.walk.cred->uid;
-        vr_perm_inherit(place.walk.cred, place.dir->inode, atomic_load(&task->umask), &how->mode, &how->gid);
-        error = vr_newname_create(place.dir, &place.walk.last, how, &place.reap, &made);
+        how.uid = place.walk.cred->uid;
+        vr_perm_inherit(place.walk.cred, place.dir->inode, atomic_load(&task->umask), &how.mode, &how.gid);
+        error = vr_newname_create(place.dir, &place.walk.last, &how, &place.reap, &made);
     }
     if (!error)
         drop_made(&place, made);
     end_place(&place);
     return error;
+}
+
+static int32_t make(vrift_task *task, int32_t dirfd, const char *path, const struct vrift_create *how,
+                    uint64_t capability)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, make_once(task, dirfd, path, how, capability));
+    return result;
 }
 
 int32_t vrift_mkdirat(vrift_task *task, int32_t dirfd, const char *path, uint32_t mode)
@@ -229,8 +239,8 @@ static int32_t link_to(vrift_task *task, const struct vr_path *old, int32_t dirf
     return error;
 }
 
-int32_t vrift_linkat(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd, const char *new_path,
-                     uint64_t flags)
+static int32_t linkat_once(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
+                           const char *new_path, uint64_t flags)
 {
     if (!task || !old_path || !new_path || flags & ~(VRIFT_AT_SYMLINK_FOLLOW | VRIFT_AT_EMPTY_PATH))
         return -VRIFT_EINVAL;
@@ -249,6 +259,14 @@ int32_t vrift_linkat(vrift_task *task, int32_t old_dirfd, const char *old_path, 
         error = link_to(task, &walk.path, new_dirfd, new_path);
     vr_walk_end(&walk);
     return error;
+}
+
+int32_t vrift_linkat(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd, const char *new_path,
+                     uint64_t flags)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, linkat_once(task, old_dirfd, old_path, new_dirfd, new_path, flags));
+    return result;
 }
 
 /* -- unlink -------------------------------------------------------------------------------------------------------- */
@@ -331,7 +349,7 @@ static int32_t check_last(enum vr_last type, uint64_t flags)
     return type == VR_LAST_DOT ? -VRIFT_EINVAL : type == VR_LAST_DOTDOT ? -VRIFT_ENOTEMPTY : -VRIFT_EBUSY;
 }
 
-int32_t vrift_unlinkat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
+static int32_t unlinkat_once(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
 {
     if (!task || !path || flags & ~VRIFT_AT_REMOVEDIR)
         return -VRIFT_EINVAL;
@@ -362,4 +380,11 @@ int32_t vrift_unlinkat(vrift_task *task, int32_t dirfd, const char *path, uint64
     vr_dcache_unref(victim);
     end_place(&place);
     return error;
+}
+
+int32_t vrift_unlinkat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, unlinkat_once(task, dirfd, path, flags));
+    return result;
 }

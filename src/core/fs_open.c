@@ -342,8 +342,10 @@ int32_t vrift_openat(vrift_task *task, int32_t dirfd, const char *path, uint64_t
     struct vrift_open_how how = {.size = sizeof how, .flags = flags};
     if (flags & (VRIFT_O_CREAT | TMPFILE_BIT))
         how.mode = mode & 07777;
-    int32_t error = check_how(&how);
-    return error ? error : open_how(task, dirfd, path, &how);
+    int32_t result = check_how(&how);
+    if (!result)
+        VR_WALK_RETRY(result, open_how(task, dirfd, path, &how));
+    return result;
 }
 
 int32_t vrift_openat2(vrift_task *task, int32_t dirfd, const char *path, const struct vrift_open_how *how)
@@ -351,10 +353,12 @@ int32_t vrift_openat2(vrift_task *task, int32_t dirfd, const char *path, const s
     struct vrift_open_how own;
     if (!task || !path || !how)
         return -VRIFT_EINVAL;
-    int32_t error = VR_COPYIN(&own, how);
-    if (!error)
-        error = check_how(&own);
-    return error ? error : open_how(task, dirfd, path, &own);
+    int32_t result = VR_COPYIN(&own, how);
+    if (!result)
+        result = check_how(&own);
+    if (!result)
+        VR_WALK_RETRY(result, open_how(task, dirfd, path, &own));
+    return result;
 }
 
 /* -- Opening anew -------------------------------------------------------------------------------------------------- */

@@ -242,8 +242,8 @@ static int32_t rename_between(struct vr_walk *from, struct vr_walk *to, uint64_t
     return error;
 }
 
-int32_t vrift_renameat2(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
-                        const char *new_path, uint64_t flags)
+static int32_t renameat2_once(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
+                              const char *new_path, uint64_t flags)
 {
     if (!task || !old_path || !new_path || flags & ~RENAME_FLAGS)
         return -VRIFT_EINVAL;
@@ -263,4 +263,12 @@ int32_t vrift_renameat2(vrift_task *task, int32_t old_dirfd, const char *old_pat
     }
     vr_walk_end(&from);
     return error;
+}
+
+int32_t vrift_renameat2(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
+                        const char *new_path, uint64_t flags)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, renameat2_once(task, old_dirfd, old_path, new_dirfd, new_path, flags));
+    return result;
 }

@@ -65,8 +65,8 @@ static int32_t check_permission(const vrift_cred *cred, const struct vr_inode *i
     return vr_perm_check(cred, inode, writing ? VR_MAY_WRITE : VR_MAY_READ);
 }
 
-int64_t vrift_getxattrat(vrift_task *task, int32_t dirfd, const char *path, const char *name, void *buf, size_t len,
-                         uint64_t flags)
+static int64_t getxattrat_once(vrift_task *task, int32_t dirfd, const char *path, const char *name, void *buf,
+                               size_t len, uint64_t flags)
 {
     if (!task || !path || !name || (!buf && len) || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
@@ -84,9 +84,17 @@ int64_t vrift_getxattrat(vrift_task *task, int32_t dirfd, const char *path, cons
     return result;
 }
 
+int64_t vrift_getxattrat(vrift_task *task, int32_t dirfd, const char *path, const char *name, void *buf, size_t len,
+                         uint64_t flags)
+{
+    int64_t result;
+    VR_WALK_RETRY(result, getxattrat_once(task, dirfd, path, name, buf, len, flags));
+    return result;
+}
+
 /* value NULL with remove: takes the attribute away. */
-static int32_t change(vrift_task *task, int32_t dirfd, const char *path, const char *name, bool removing,
-                      const void *value, size_t len, uint64_t flags)
+static int32_t change_once(vrift_task *task, int32_t dirfd, const char *path, const char *name, bool removing,
+                           const void *value, size_t len, uint64_t flags)
 {
     struct vr_walk walk;
     int32_t error = begin(&walk, task, dirfd, path, flags & AT_FLAGS);
@@ -109,6 +117,14 @@ static int32_t change(vrift_task *task, int32_t dirfd, const char *path, const c
     }
     vr_walk_end(&walk);
     return error;
+}
+
+static int32_t change(vrift_task *task, int32_t dirfd, const char *path, const char *name, bool removing,
+                      const void *value, size_t len, uint64_t flags)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, change_once(task, dirfd, path, name, removing, value, len, flags));
+    return result;
 }
 
 int32_t vrift_setxattrat(vrift_task *task, int32_t dirfd, const char *path, const char *name, const void *value,
@@ -165,7 +181,8 @@ static int64_t list_visible(struct vr_inode *inode, char *buf, size_t len)
     return result;
 }
 
-int64_t vrift_listxattrat(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len, uint64_t flags)
+static int64_t listxattrat_once(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len,
+                                uint64_t flags)
 {
     if (!task || !path || (!buf && len) || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
@@ -177,5 +194,12 @@ int64_t vrift_listxattrat(vrift_task *task, int32_t dirfd, const char *path, cha
                                                                  : list_visible(inode, buf, len);
     }
     vr_walk_end(&walk);
+    return result;
+}
+
+int64_t vrift_listxattrat(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len, uint64_t flags)
+{
+    int64_t result;
+    VR_WALK_RETRY(result, listxattrat_once(task, dirfd, path, buf, len, flags));
     return result;
 }

@@ -42,6 +42,7 @@ static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, cons
     struct vr_inode *inode = vr_inode_install(fresh, entry, asked_ns);
     int32_t error = 0;
     if (inode != fresh) {
+        atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
         if (!sb->attrs_stable)
             vr_inode_attr_fresh(inode, vr_inode_attr_token(inode), &entry->attr, asked_ns);
         fresh->hash_next = answer->spares;
@@ -178,6 +179,7 @@ int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const st
         uint64_t token = vr_inode_attr_token(inode);
         int32_t error = vr_dispatch_revalidate(dir->inode, &given.name, inode, &attr);
         if (!error) {
+            atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
             vr_inode_attr_fresh(inode, token, &attr, now);
             atomic_store_explicit(&stale->checked_ns, now, memory_order_relaxed);
             vr_dcache_ref(stale);

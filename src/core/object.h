@@ -81,6 +81,7 @@ struct vr_inode {
     vrift_sb *sb;
     _Atomic(char *) link;       /* text of a symlink once it was read; stays until death */
     _Atomic uint32_t attr_seq;  /* odd while attr is written; written under the attr lock */
+    _Atomic uint32_t stale;     /* the backend said ESTALE: names that mean it are looked up anew */
     _Atomic uint32_t unlinked;  /* a directory that was removed: no name may be made in it; written under lock */
     _Atomic uint64_t attr_time; /* when attr was asked, monotonic; 0: unknown. Part of what attr_seq covers */
     _Atomic uint64_t attr[VR_ATTR_WORDS];

@@ -124,6 +124,8 @@ static bool is_current(struct vr_walk *walk, const struct vr_dentry *dentry)
         return true;
     if (!walk->now)
         walk->now = vr_os_monotonic_ns();
+    if (dentry->inode && atomic_load_explicit(&dentry->inode->stale, memory_order_relaxed))
+        return false;
     return atomic_load_explicit(&dentry->checked_ns, memory_order_relaxed) + sb->names_age >= walk->now;
 }
 
@@ -452,7 +454,7 @@ void vr_walk_end(struct vr_walk *walk)
     vrift_file_unref(walk->dir_file);
 }
 
-int32_t vr_walk_path(vrift_task *task, int32_t dirfd, const char *path, uint32_t flags, struct vr_path *out)
+static int32_t vr_walk_path_once(vrift_task *task, int32_t dirfd, const char *path, uint32_t flags, struct vr_path *out)
 {
     struct vr_walk walk;
     if (!task || !path)
@@ -464,6 +466,13 @@ int32_t vr_walk_path(vrift_task *task, int32_t dirfd, const char *path, uint32_t
         vr_walk_take(&walk, out);
     vr_walk_end(&walk);
     return error;
+}
+
+int32_t vr_walk_path(vrift_task *task, int32_t dirfd, const char *path, uint32_t flags, struct vr_path *out)
+{
+    int32_t result;
+    VR_WALK_RETRY(result, vr_walk_path_once(task, dirfd, path, flags, out));
+    return result;
 }
 
 bool vr_walk_capable(vrift_task *task, uint64_t capability)

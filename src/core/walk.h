@@ -19,6 +19,14 @@
 
 #define VR_WALK_MAX_LINKS 40u
 
+/*
+ * Makes a call by path, and makes it again while the backend says that what a name meant a moment ago is gone: the
+ * next walk looks such names up anew. Nobody but who holds a descriptor should see ESTALE.
+ */
+#define VR_WALK_TRIES 8
+#define VR_WALK_RETRY(result, call)                                                                                    \
+    for (int tries = 1; ((result) = (call)) == -VRIFT_ESTALE && tries < VR_WALK_TRIES; tries++)
+
 enum vr_last { VR_LAST_NAME, VR_LAST_DOT, VR_LAST_DOTDOT, VR_LAST_ROOT };
 
 /* References that a walk holds while it is outside a read section. */
