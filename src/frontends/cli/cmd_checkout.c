@@ -147,7 +147,8 @@ const struct vr_command vr_cmd_checkout = {
                    "  copy      copies bytes\n"
                    "  smart     the best one that keeps every attribute and shares nothing writable\n"
                    "\n"
-                   "Owners are restored where privilege allows.\n",
+                   "Owners are restored where privilege allows. Large contents are not hashed again on the\n"
+                   "way out; vrift verify does that.\n",
     .options = options,
     .min_operands = 2,
     .max_operands = 2,
