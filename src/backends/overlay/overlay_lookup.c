@@ -10,6 +10,7 @@ struct found {
     uint32_t lower_count;
     bool stop; /* nothing below counts */
     bool opaque;
+    bool unreadable; /* nobody may say whether it is opaque, which matters if something lies below */
 };
 
 int32_t vr_overlay_lookup_mark(struct vr_overlay *overlay, uint32_t layer, int32_t dir, const char *name,
@@ -43,6 +44,10 @@ static int32_t check_marks(struct vr_overlay *overlay, uint32_t layer, int32_t d
         return 0;
     }
     int32_t marked = vr_overlay_lookup_mark(overlay, layer, dir, name, type == VRIFT_S_IFREG ? "metacopy" : "redirect");
+    /* The unprivileged cannot read "user." of what has mode 0; and where that is used, the kernel makes neither mark. */
+    if (marked == -VRIFT_EACCES) {
+        return 0;
+    }
     return marked > 0 ? -VRIFT_EOPNOTSUPP : marked;
 }
 
@@ -100,8 +105,9 @@ static int32_t find_in_upper(struct vr_overlay *overlay, struct vr_overlay_node 
         return 0;
     }
     int32_t opaque = vr_overlay_lookup_mark(overlay, VR_OVERLAY_UPPER, fd, ".", "opaque");
+    found->unreadable = opaque == -VRIFT_EACCES;
     found->stop = found->opaque = opaque > 0;
-    return opaque < 0 ? opaque : 0;
+    return opaque < 0 && !found->unreadable ? opaque : 0;
 }
 
 static int32_t find_in_lower(struct vr_overlay *overlay, const struct vr_overlay_part *part, const char *name,
@@ -199,6 +205,9 @@ static int32_t find(struct vr_overlay *overlay, struct vr_overlay_node *dir, con
     }
     if (result == 0 && found->upper < 0 && found->lower_count == 0) {
         result = -VRIFT_ENOENT;
+    }
+    if (result == 0 && found->unreadable && found->lower_count) {
+        result = -VRIFT_EACCES;
     }
     if (result < 0) {
         close_found(overlay, found);

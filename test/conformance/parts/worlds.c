@@ -118,6 +118,14 @@ static void make_full_cas(struct world *world, int size)
 
 /* -- Overlays ------------------------------------------------------------------------------------------------------ */
 
+/* The unprivileged may not set "trusted.", so an overlay of theirs keeps its marks in "user.". */
+static uint64_t overlay_flags(vrift_sb *upper)
+{
+    struct vrift_capability trusted;
+    check_ok(vrift_sb_capability(upper, VRIFT_CAPABILITY_TRUSTED_XATTRS, &trusted));
+    return trusted.effective == VRIFT_SUPPORT_NONE ? VRIFT_OVERLAY_USERXATTR : 0;
+}
+
 /* Over world->layers[0], with an upper and a work directory in world->layers[1]. */
 static void stack(struct world *world)
 {
@@ -127,8 +135,12 @@ static void stack(struct world *world)
     vrift_task_free(task);
     struct vrift_overlay_layer lower = {world->layers[0], NULL};
     struct vrift_overlay_layer upper = {world->layers[1], "/upper"};
-    struct vrift_overlay_options options = {
-        .size = sizeof options, .lower_count = 1, .lower = &lower, .upper = &upper, .work = "/work"};
+    struct vrift_overlay_options options = {.size = sizeof options,
+                                            .lower_count = 1,
+                                            .lower = &lower,
+                                            .upper = &upper,
+                                            .work = "/work",
+                                            .flags = overlay_flags(world->layers[1])};
     check_ok(vrift_overlay_new(world->vfs, &options, &world->sb));
 }
 
