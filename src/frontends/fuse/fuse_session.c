@@ -3,9 +3,11 @@
 #include "fuse/fuse_protocol.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -99,23 +101,14 @@ static int serve(struct worker *worker, const struct fuse_in_header *header)
     return send_reply(worker, header->unique, result);
 }
 
-/* The one place where a thread can be cancelled: never with a lock of the library held. */
-static ssize_t read_request(struct worker *worker)
-{
-    int state;
-    ssize_t got;
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
-    got = read(worker->session->device, worker->request, REQUEST_ROOM);
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    return got;
-}
-
 /* Reads and serves until the connection ends. */
 static void loop(struct worker *worker)
 {
     for (;;) {
         const struct fuse_in_header *header = (const struct fuse_in_header *)(void *)worker->request;
-        ssize_t got = read_request(worker);
+        ssize_t got = read(worker->session->device, worker->request, REQUEST_ROOM);
+        if (atomic_load(&worker->session->stopping))
+            return;
         if (got < 0) {
             if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
                 continue; /* ENOENT: the request was taken back while it was being read */
@@ -128,22 +121,16 @@ static void loop(struct worker *worker)
     }
 }
 
-static void end_thread(void *argument)
+static void *thread_main(void *argument)
 {
     struct worker *worker = argument;
-    (void)eventfd_write(worker->session->ended, 1);
+    struct vr_fuse_session *session = worker->session;
+    loop(worker);
     free(worker->request);
     free(worker->reply);
     free(worker);
-}
-
-static void *thread_main(void *argument)
-{
-    int state;
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    pthread_cleanup_push(end_thread, argument);
-    loop(argument);
-    pthread_cleanup_pop(1);
+    (void)atomic_fetch_sub(&session->running, 1);
+    (void)eventfd_write(session->ended, 1);
     return NULL;
 }
 
@@ -154,6 +141,7 @@ static int32_t start_thread(struct vr_fuse_session *session)
     if (!worker)
         return -ENOMEM;
     worker->session = session;
+    (void)atomic_fetch_add(&session->running, 1);
     worker->request = aligned_alloc(4096, REQUEST_ROOM);
     worker->reply = aligned_alloc(4096, (sizeof(*worker->reply) + VR_FUSE_SESSION_REPLY + 4095) / 4096 * 4096);
     if (worker->request && worker->reply)
@@ -162,6 +150,7 @@ static int32_t start_thread(struct vr_fuse_session *session)
         free(worker->request);
         free(worker->reply);
         free(worker);
+        (void)atomic_fetch_sub(&session->running, 1);
         return -error;
     }
     session->threads++;
@@ -194,10 +183,25 @@ int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32
     return error;
 }
 
+static void do_nothing(int signal)
+{
+    (void)signal;
+}
+
+/* A signal makes read() return; it is sent again to who was just about to read. */
 void vr_fuse_session_stop(struct vr_fuse_session *session)
 {
-    for (int32_t i = 0; i < session->threads; i++)
-        (void)pthread_cancel(session->thread[i]);
+    const struct sigaction nothing = {.sa_handler = do_nothing};
+    const struct timespec tick = {0, 1000000};
+    struct sigaction before;
+    atomic_store(&session->stopping, 1);
+    (void)sigaction(SIGUSR1, &nothing, &before);
+    while (atomic_load(&session->running) > 0) {
+        for (int32_t i = 0; i < session->threads; i++)
+            (void)pthread_kill(session->thread[i], SIGUSR1);
+        (void)nanosleep(&tick, NULL);
+    }
+    (void)sigaction(SIGUSR1, &before, NULL);
 }
 
 void vr_fuse_session_join(struct vr_fuse_session *session)

@@ -7,6 +7,7 @@
 #define VR_FUSE_SESSION_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,8 @@ struct vr_fuse_session {
     int32_t has_acls; /* the kernel is to ask for access lists and obey them */
     int ready;        /* eventfd, readable once the kernel and we have agreed */
     int ended;        /* eventfd, readable once a thread has ended, because the file system is unmounted or broken */
+    _Atomic int32_t running;  /* threads */
+    _Atomic int32_t stopping; /* they are to end */
     int32_t threads;
     pthread_t thread[VR_FUSE_SESSION_MAX_THREADS];
 };
@@ -46,7 +49,10 @@ struct vr_fuse_session {
 int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32_t threads, int32_t has_acls,
                               vr_fuse_session_fn handler, void *payload);
 
-/* Ends the threads as soon as they wait for a request, although the file system may still be in use. */
+/*
+ * Ends the threads although the file system may still be in use. Takes SIGUSR1 meanwhile, which the threads must not
+ * have blocked.
+ */
 void vr_fuse_session_stop(struct vr_fuse_session *session);
 
 /* Waits until the file system is unmounted and all threads have ended, and lets the device go. */
