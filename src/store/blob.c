@@ -50,9 +50,11 @@ int vr_blob_have(vrift_store *store, const struct vr_digest *digest, uint64_t le
 static int32_t find_packed_anew(vrift_store *store, const struct vr_digest *digest, const struct vr_pack **pack,
                                 struct vr_pack_place *place)
 {
-    vr_store_scan_packs(store);
+    int32_t scanned = vr_store_scan_packs(store);
     int32_t error = vr_store_find_packed(store, digest, pack, place);
-    return error == -VRIFT_ENOENT ? -VRIFT_EIO : error;
+    if (error != -VRIFT_ENOENT)
+        return error;
+    return scanned ? scanned : -VRIFT_EIO; /* it may be in a pack that could not be opened */
 }
 
 static int32_t open_loose(vrift_store *store, const struct vr_digest *digest, int *fd)
@@ -238,7 +240,8 @@ int32_t vr_blob_open(vrift_store *store, const struct vr_digest *digest, uint64_
         return error;
     if (pack) {
         stored = place.length;
-        found = fcntl(pack->fd, F_DUPFD_CLOEXEC, 3);
+        found = pack->fd >= 0 ? fcntl(pack->fd, F_DUPFD_CLOEXEC, 3)
+                              : openat(store->packs, pack->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         error = found < 0 ? host_error() : 0;
     } else {
         error = loose_length(found, &stored);

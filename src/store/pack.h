@@ -24,7 +24,7 @@ struct vr_pack {
     struct vr_pack *next; /* the store's list, newest first */
     const uint8_t *map;
     size_t size;
-    int fd;
+    int fd; /* -1: closed again */
     const uint8_t *fanout;
     const uint8_t *entries;
     uint64_t table_offset;

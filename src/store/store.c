@@ -352,6 +352,11 @@ static int32_t scan_pack(const struct vr_fileops_dirent *entry, void *payload)
             scan->error = error;
         return 0;
     }
+    /* A store may have more packs than a process may have descriptors. */
+    if (scan->store->pack_count++ >= VR_STORE_OPEN_PACKS) {
+        close(pack->fd);
+        pack->fd = -1;
+    }
     pack->next = scan->store->pack_list;
     scan->store->pack_list = pack;
     return 0;

@@ -11,11 +11,11 @@
 
 #include <vrift/store.h>
 
-#define VR_STORE_VERSION      1
-#define VR_STORE_PACK_LIMIT   16384u
-#define VR_STORE_OPEN_BLOBS   32 /* loose blobs kept open for reading */
-#define VR_STORE_FORMAT_MAX   4096u
-#define VR_STORE_OPEN_NO_SLOT UINT32_MAX
+#define VR_STORE_VERSION    1
+#define VR_STORE_PACK_LIMIT 16384u
+#define VR_STORE_OPEN_BLOBS 32 /* loose blobs kept open for reading */
+#define VR_STORE_OPEN_PACKS 64 /* packs that keep a descriptor beside their mapping */
+#define VR_STORE_FORMAT_MAX 4096u
 
 /* A loose blob that stays open between reads. */
 struct vr_store_open_blob {
@@ -41,6 +41,7 @@ struct vrift_store {
 
     /* Grows at its head, under packs_lock; read without a lock. Packs are closed with the store only. */
     _Atomic(struct vr_pack *) pack_list;
+    uint32_t pack_count; /* packs_lock */
     vr_os_mutex packs_lock;
 
     struct vr_store_open_blob open_blobs[VR_STORE_OPEN_BLOBS]; /* blobs_lock */

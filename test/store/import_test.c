@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -291,6 +292,45 @@ static void a_snapshot_outlives_the_handle_of_its_store(void **state)
     vrift_snapshot_unref(snapshot);
 }
 
+static void a_store_may_have_more_packs_than_a_process_has_descriptors(void **state)
+{
+    struct fixture *fixture = *state;
+    const int imports = 100;
+    struct vrift_digest id = {0};
+    struct rlimit old, few;
+    char name[16], text[16];
+    for (int i = 0; i < imports; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        storage_write(fixture->tree, name, name, strlen(name));
+        id = storage_import(fixture->store, fixture->tree, 1, 0);
+    }
+    vrift_store_close(fixture->store);
+    fixture->store = NULL;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few = old;
+    few.rlim_cur = 100;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    char *path = storage_path(fixture->directory, "store");
+    vrift_store *store;
+    check_ok(vrift_store_open(path, NULL, &store));
+    vrift_snapshot *snapshot = storage_open(store, &id);
+    for (int i = 0; i < imports; i++) {
+        uint64_t entry, offset;
+        int32_t fd;
+        snprintf(name, sizeof name, "%d", i);
+        check_ok(vrift_snapshot_walk(snapshot, name, &entry));
+        check_ok(vrift_snapshot_open_blob(snapshot, entry, &fd, &offset));
+        assert_int_equal(pread(fd, text, strlen(name), (off_t)offset), strlen(name));
+        assert_memory_equal(text, name, strlen(name));
+        close(fd);
+    }
+    storage_assert_sound(store);
+    vrift_snapshot_unref(snapshot);
+    vrift_store_close(store);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    free(path);
+}
+
 static void what_is_not_a_regular_file_has_no_content(void **state)
 {
     struct fixture *fixture = *state;
@@ -332,6 +372,7 @@ int main(void)
         TEST(two_processes_may_import_at_once),
         TEST(a_listing_goes_on_after_any_cookie),
         TEST(a_snapshot_outlives_the_handle_of_its_store),
+        TEST(a_store_may_have_more_packs_than_a_process_has_descriptors),
         TEST(what_is_not_a_regular_file_has_no_content),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
