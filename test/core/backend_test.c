@@ -168,6 +168,43 @@ static void a_revalidate_slot_is_asked_in_place_of_a_walk(void **state)
     pair_free(pair);
 }
 
+static int stale_answers; /* how many more times getattr finds nothing */
+
+static int32_t VRIFT_CALLBACK getattr_or_stale(void *self, const struct vrift_node *node, uint64_t mask,
+                                               struct vrift_stat *out)
+{
+    if (stale_answers > 0) {
+        stale_answers--;
+        return -VRIFT_ESTALE;
+    }
+    return vr_memfs_ops.getattr(self, node, mask, out);
+}
+
+static void what_a_backend_no_longer_finds_is_looked_up_anew(void **state)
+{
+    (void)state;
+    struct pair *pair = pair_new(VRIFT_CONSISTENCY_SHARED_REVALIDATE, HOUR);
+    struct world *w = pair->w;
+    struct vrift_stat st;
+    check_ok(vrift_umount(w->task, HERE, "/s", 0));
+    check_ok(vrift_unlinkat(w->task, HERE, "/s", VRIFT_AT_REMOVEDIR));
+    pair->ours.getattr = getattr_or_stale;
+    mount_ops(w, &pair->ours, pair->fs, "/s");
+    world_file(w, "/s/f", "one");
+    check_ok(vrift_unlinkat(w->task, HERE, "/t/f", 0));
+    world_file(w, "/t/f", "another");
+    stale_answers = 1; /* the write made ours forget the attributes; the name is still cached, and wrong */
+    check_ok(stat_of(pair, "/s/f", &st));
+    assert_int_equal(st.size, 7);
+    int32_t fd = (int32_t)check_ok(vrift_openat(w->task, HERE, "/s/f", VRIFT_O_RDWR, 0));
+    assert_int_equal(vrift_write(w->task, fd, "x", 1), 1);
+    stale_answers = 1000;
+    check_error(-VRIFT_ESTALE, vrift_fstat(w->task, fd, &st)); /* a descriptor means one file for good */
+    stale_answers = 0;
+    check_ok(vrift_close(w->task, fd));
+    pair_free(pair);
+}
+
 static void an_immutable_file_system_is_asked_once(void **state)
 {
     (void)state;
@@ -405,6 +442,7 @@ int main(void)
         cmocka_unit_test(an_eventual_file_system_of_age_zero_answers_nothing_stale),
         cmocka_unit_test(a_shared_file_system_may_be_stale_up_to_its_age),
         cmocka_unit_test(a_revalidate_slot_is_asked_in_place_of_a_walk),
+        cmocka_unit_test(what_a_backend_no_longer_finds_is_looked_up_anew),
         cmocka_unit_test(an_immutable_file_system_is_asked_once),
         cmocka_unit_test(a_walk_that_answers_less_than_asked_is_gone_on_with),
         cmocka_unit_test(a_broken_answer_is_an_io_error),
