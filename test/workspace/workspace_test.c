@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 
 static struct place place;
 
@@ -292,6 +293,21 @@ static void discard_empties_the_upper_for_every_handle(void **state)
     vrift_workspace_close(other);
 }
 
+/* A kernel mount leaves work/work with no permissions, and after a crash with something in it. */
+static void what_a_kernel_mount_leaves_in_work_is_removed(void **state)
+{
+    (void)state;
+    vrift_workspace *workspace;
+    struct vrift_workspace_info info;
+    check_ok(vrift_workspace_create(place.store, "w", &place.base, 0, &workspace));
+    check_ok(vrift_workspace_info(workspace, &info));
+    run_in(info.work, "mkdir -p work/x; echo y >work/x/y; chmod 000 work");
+    check_ok(vrift_workspace_discard(workspace));
+    check_ok(vrift_workspace_info(workspace, &info));
+    run_in(info.work, "cd ..; [ \"$(ls -d work-* | wc -l)\" = 1 ]");
+    vrift_workspace_close(workspace);
+}
+
 static void a_damaged_or_newer_base_file_is_refused(void **state)
 {
     (void)state;
@@ -335,6 +351,13 @@ static void strays_of_a_crash_are_removed_at_the_next_open(void **state)
 
 /* -- Death --------------------------------------------------------------------------------------------------------- */
 
+static uint64_t microseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 /* Whatever moment a commit dies at, the workspace shows what it showed before it. */
 static void commits_that_are_killed_lose_nothing(void **state)
 {
@@ -347,6 +370,14 @@ static void commits_that_are_killed_lose_nothing(void **state)
     check_ok(vrift_workspace_ingest(workspace, place.other, NULL));
     struct vrift_digest wanted = import_of(&place, place.other);
     unsigned finished = 0, killed = 0;
+    uint64_t started = microseconds();
+    commit_of(workspace);
+    uint64_t whole = microseconds() - started; /* the time that one takes here and now */
+    vrift_workspace_close(workspace);
+    check_ok(vrift_workspace_remove(place.store, "w"));
+    check_ok(vrift_workspace_create(place.store, "w", &place.base, 0, &workspace));
+    check_ok(vrift_workspace_ingest(workspace, place.other, NULL));
+    vrift_workspace_close(workspace);
     for (unsigned i = 0; i < 60; i++) {
         pid_t child = fork();
         if (child == 0) {
@@ -356,8 +387,10 @@ static void commits_that_are_killed_lose_nothing(void **state)
                 vrift_workspace_open(place.store, "w", &own) < 0 || vrift_workspace_commit(own, NULL, &result) < 0;
             _exit(bad ? 1 : 0);
         }
-        usleep(i * 400);
-        kill(child, SIGKILL);
+        if (i % 20 != 10) { /* now and then one may live */
+            usleep((unsigned)(whole * (i % 20) / 15));
+            kill(child, SIGKILL);
+        }
         int status;
         waitpid(child, &status, 0);
         assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
@@ -380,11 +413,57 @@ static void commits_that_are_killed_lose_nothing(void **state)
         vrift_workspace_close(check);
     }
     print_message("# %u killed, %u finished before\n", killed, finished);
-    assert_true(killed > 10);
+    assert_true(killed > 10 && finished > 0);
     vrift_workspace *last;
     check_ok(vrift_workspace_open(place.store, "w", &last));
     assert_same_snapshot(&place, wanted, commit_of(last));
     vrift_workspace_close(last);
+}
+
+/* Whatever moment taking over or discarding dies at, the workspace shows the one state or the other. */
+static void ingests_and_discards_that_are_killed_leave_one_of_two_states(void **state)
+{
+    (void)state;
+    vrift_workspace *workspace;
+    run_in(place.dir, "cp -a tree other; cd other; for i in $(seq 200); do echo $i >e/n$i; done; rm -r d; echo h >>hl");
+    struct vrift_digest changed = import_of(&place, place.other);
+    check_ok(vrift_workspace_create(place.store, "w", &place.base, 0, &workspace));
+    char *full = diff_text(place.store, &place.base, &changed);
+    unsigned killed = 0, seen[2] = {0};
+    uint64_t started = microseconds();
+    check_ok(vrift_workspace_ingest(workspace, place.other, NULL));
+    uint64_t whole = microseconds() - started;
+    for (unsigned i = 0; i < 60; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            vrift_workspace *own;
+            int32_t result = vrift_workspace_open(place.store, "w", &own);
+            if (result == 0) {
+                result = i % 2 ? vrift_workspace_discard(own) : vrift_workspace_ingest(own, place.other, NULL);
+            }
+            _exit(result < 0 ? 1 : 0);
+        }
+        if (i % 20 != 10) { /* now and then one may live */
+            usleep((unsigned)(whole * (i / 2 % 20) / 12));
+            kill(child, SIGKILL);
+        }
+        int status;
+        waitpid(child, &status, 0);
+        assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+        killed += WIFSIGNALED(status) ? 1 : 0;
+        char *text = status_text(workspace);
+        bool is_full = strcmp(text, full) == 0;
+        if (!is_full) {
+            assert_string_equal("", text);
+        }
+        seen[is_full]++;
+        free(text);
+    }
+    print_message("# %u killed; %u times empty, %u times full\n", killed, seen[0], seen[1]);
+    assert_true(killed > 10 && seen[0] && seen[1]);
+    check_ok(vrift_workspace_ingest(workspace, place.other, NULL));
+    assert_same_snapshot(&place, changed, commit_of(workspace));
+    free(full);
     vrift_workspace_close(workspace);
 }
 
@@ -396,6 +475,7 @@ static const struct CMUnitTest user_tests[] = {
     cmocka_unit_test_setup_teardown(ingest_twice_ends_where_the_directory_ends, begin, end),
     cmocka_unit_test_setup_teardown(an_unchanged_directory_leaves_the_upper_empty, begin, end),
     cmocka_unit_test_setup_teardown(discard_empties_the_upper_for_every_handle, begin, end),
+    cmocka_unit_test_setup_teardown(what_a_kernel_mount_leaves_in_work_is_removed, begin, end),
 };
 
 static void an_ordinary_user_has_workspaces_too(void **state)
@@ -435,9 +515,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_ingest_leaves_the_workspace_as_it_was, begin, end),
         cmocka_unit_test_setup_teardown(a_locked_workspace_is_busy_for_all_but_its_holder, begin, end),
         cmocka_unit_test_setup_teardown(discard_empties_the_upper_for_every_handle, begin, end),
+        cmocka_unit_test_setup_teardown(what_a_kernel_mount_leaves_in_work_is_removed, begin, end),
         cmocka_unit_test_setup_teardown(a_damaged_or_newer_base_file_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(strays_of_a_crash_are_removed_at_the_next_open, begin, end),
         cmocka_unit_test_setup_teardown(commits_that_are_killed_lose_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(ingests_and_discards_that_are_killed_leave_one_of_two_states, begin, end),
         cmocka_unit_test(an_ordinary_user_has_workspaces_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
