@@ -26,7 +26,7 @@ nothing_left() {
         pgrep -f "^$scratch/vrift" >/dev/null || break
         sleep 0.1
     done
-    ! pgrep -af "^$scratch/vrift" && diff "$scratch/mounts" <(mounts)
+    ! pgrep -af "^$scratch/vrift" && no_new_mounts "$scratch/mounts"
 }
 same_tree() { diff "$scratch/dump" <(python3 "$scratch/dump_tree.py" "$at"); }
 

@@ -59,7 +59,7 @@ nothing_left() {
         pgrep -f "^$scratch/vrift" >/dev/null || break
         sleep 0.1
     done
-    ! pgrep -af "^$scratch/vrift" && diff "$scratch/mounts" <(mounts)
+    ! pgrep -af "^$scratch/vrift" && no_new_mounts "$scratch/mounts"
 }
 
 # Starts a run that writes its process's id and goes on for a while; $supervisor and $command are the two processes.
@@ -171,6 +171,35 @@ check_empty() {
     check "$title: and keeps what is put there" prints 1 run_in empty -- cat d/one
 }
 
+# Types control-C at a terminal while the command counts, and prints what the command said.
+at_terminal() {
+    python3 - "$@" <<'PYTHON'
+import os, pty, sys, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+said = b''
+while b'ready' not in said:
+    said += os.read(terminal, 1000)
+os.write(terminal, b'\x03')
+try:
+    while True:
+        block = os.read(terminal, 1000)
+        if not block:
+            break
+        said += block
+except OSError:
+    pass
+print(said.split(b'ready')[1].replace(b'^C', b'').split(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PYTHON
+}
+check_terminal() {
+    check "$title: control-C reaches the command, once, and its status comes back" prints "[b'interrupted', b'end'] 5" \
+        at_terminal bash -c "$(declare -f become_user become_who); who=$who ordinary=$ordinary; become_who \"\$@\"" - \
+        "$scratch/vrift" --store "$store" run -q --via="$via" --workspace w -- \
+        bash -c 'trap "echo interrupted" INT; echo ready; sleep 1 & wait; sleep 0.3; echo end; exit 5'
+}
+
 check_kills() {
     start_long_run
     kill -KILL "$supervisor"
@@ -207,6 +236,7 @@ common_checks() {
     check_place
     check_sharing
     check_empty
+    check_terminal
     check_kills
 }
 

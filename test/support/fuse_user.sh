@@ -6,6 +6,7 @@
 #   as_user COMMAND...       runs it as an ordinary user who may open /dev/fuse, in a mount namespace of its own
 #   become_user COMMAND...   the same in place of the calling shell
 #   mounts                   every mount there is, one line each
+#   no_new_mounts FILE       whether there is none that FILE, of an earlier time, does not have
 #
 # The test goes on in a mount namespace of its own where it may, so that what other tests mount and unshare does not
 # matter to it.
@@ -16,6 +17,11 @@ fi
 
 mounts() {
     findmnt -rn -o TARGET,SOURCE,FSTYPE | sort
+}
+
+# Others may unmount what is theirs meanwhile: removing a directory outside unmounts what lies on it here.
+no_new_mounts() {
+    ! comm -13 "$1" <(mounts) | grep .
 }
 
 ordinary=65534
