@@ -24,6 +24,7 @@ for via in overlay checkout; do
     if ! "$vrift" run --workspace $name --at "$at" --via=$via -- true 2>"$scratch/.why"; then
         if [ $via = overlay ]; then
             skip "run --via=overlay" "$(head -n 1 "$scratch/.why")"
+            "$vrift" workspace remove $name
             continue
         fi
     fi
