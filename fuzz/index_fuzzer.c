@@ -39,10 +39,13 @@ static void look_everywhere(const struct vr_index *index)
     vr_index_walk(index, "d/b", 3, &found);
 }
 
+unsigned long vr_fuzz_accepted;
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vr_index index;
     if (vr_index_attach(&index, data, size) == 0) {
+        vr_fuzz_accepted++;
         if (size < VR_INDEX_HEADER_SIZE || (memcmp(data, seed, VR_INDEX_HEADER_SIZE) != 0 && seed_size))
             abort();
         look_everywhere(&index);

@@ -12,10 +12,13 @@ static int32_t collect(uint32_t group, const char *path, size_t length, void *pa
     return vr_links_add(payload, group, path, length);
 }
 
+unsigned long vr_fuzz_accepted;
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vr_links links = {NULL, 0, 0};
     if (vr_links_read(data, size, collect, &links) == 0) {
+        vr_fuzz_accepted++;
         struct vr_str again = VR_STR_INIT;
         if (vr_links_encode(&links, &again) || again.length != size || memcmp(again.data, data, size) != 0)
             abort();

@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+unsigned long vr_fuzz_accepted;
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vr_snapobject object;
     if (vr_snapobject_decode(data, size, &object))
         return 0;
+    vr_fuzz_accepted++;
     struct vr_str again = VR_STR_INIT;
     if (vr_snapobject_encode(&object, &again) || again.length != size || memcmp(again.data, data, size) != 0)
         abort();

@@ -118,7 +118,12 @@ int main(int argc, char **argv)
     uint32_t seeds = 0;
     size_t size;
     for (; (size = vr_fuzz_seed(seeds, seed, MAX_INPUT)) != 0; seeds++) {
+        unsigned long before = vr_fuzz_accepted;
         LLVMFuzzerTestOneInput(seed, size);
+        if (vr_fuzz_accepted == before) {
+            fprintf(stderr, "seed %u was refused\n", (unsigned)seeds);
+            status = 1;
+        }
         run_mutations(seed, size, runs);
     }
     free(seed);

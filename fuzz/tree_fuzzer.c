@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+unsigned long vr_fuzz_accepted;
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vr_tree_reader reader;
@@ -22,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (vr_tree_add(&tree, &entry))
             abort();
     if (more == 0) {
+        vr_fuzz_accepted++;
         struct vr_str again = VR_STR_INIT;
         if (vr_tree_encode(&tree, &again) || again.length != size || memcmp(again.data, data, size) != 0)
             abort();

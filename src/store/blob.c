@@ -88,6 +88,33 @@ static int32_t loose_length(int fd, uint64_t *out)
     return 0;
 }
 
+static int32_t read_whole(int fd, size_t length, struct vr_blob *out)
+{
+    out->data = out->owned = vr_alloc(NULL, length);
+    out->length = length;
+    if (!out->owned)
+        return -VRIFT_ENOMEM;
+    int64_t got = vr_fileops_read_at(fd, out->owned, length, 0);
+    if (got == (int64_t)length)
+        return 0;
+    return got < 0 ? (int32_t)got : -VRIFT_EUCLEAN;
+}
+
+int32_t vr_blob_packed(const struct vr_pack *pack, const struct vr_pack_place *place, struct vr_blob *out)
+{
+    struct vr_blob blob = {pack->map + place->offset, place->length, NULL};
+    if (place->encoding != VR_PACK_ENCODING_RAW) {
+        blob.data = blob.owned = vr_alloc(NULL, blob.length);
+        int32_t error = blob.owned ? vr_pack_read(pack, place, blob.owned) : -VRIFT_ENOMEM;
+        if (error) {
+            vr_blob_release(&blob);
+            return error;
+        }
+    }
+    *out = blob;
+    return 0;
+}
+
 int32_t vr_blob_load(vrift_store *store, const struct vr_digest *digest, size_t max, struct vr_blob *out)
 {
     const struct vr_pack *pack = NULL;
@@ -99,22 +126,14 @@ int32_t vr_blob_load(vrift_store *store, const struct vr_digest *digest, size_t 
     int32_t error = find(store, digest, &pack, &place, &fd);
     if (error)
         return error;
-    if (pack) {
-        blob.data = pack->map + place.offset;
+    if (pack)
         length = place.length;
-    } else {
+    else
         error = loose_length(fd, &length);
-    }
     if (!error && length > max)
         error = -VRIFT_EFBIG;
-    blob.length = (size_t)length;
-    if (!error && !pack) {
-        blob.data = blob.owned = vr_alloc(NULL, blob.length);
-        error = blob.owned ? 0 : -VRIFT_ENOMEM;
-        int64_t got = error ? 0 : vr_fileops_read_at(fd, blob.owned, blob.length, 0);
-        if (!error && got != (int64_t)blob.length)
-            error = got < 0 ? (int32_t)got : -VRIFT_EUCLEAN;
-    }
+    if (!error)
+        error = pack ? vr_blob_packed(pack, &place, &blob) : read_whole(fd, (size_t)length, &blob);
     if (!error) {
         vr_digest_of(blob.data, blob.length, &sum);
         error = vr_digest_equal(&sum, digest) ? 0 : -VRIFT_EUCLEAN;
@@ -146,7 +165,13 @@ static int64_t read_packed(const struct vr_pack *pack, const struct vr_pack_plac
     uint64_t left = length - offset;
     if (len > left)
         len = (size_t)left;
-    memcpy(buf, pack->map + place->offset + offset, len);
+    /* Compressed is only a file that has the content of a tree node: rare enough to expand it for each read. */
+    struct vr_blob blob;
+    int32_t error = vr_blob_packed(pack, place, &blob);
+    if (error)
+        return error;
+    memcpy(buf, blob.data + offset, len);
+    vr_blob_release(&blob);
     return (int64_t)len;
 }
 
@@ -238,6 +263,8 @@ int32_t vr_blob_open(vrift_store *store, const struct vr_digest *digest, uint64_
     int32_t error = find(store, digest, &pack, &place, &found);
     if (error)
         return error;
+    if (pack && place.encoding != VR_PACK_ENCODING_RAW)
+        return -VRIFT_EOPNOTSUPP;
     if (pack) {
         stored = place.length;
         found = pack->fd >= 0 ? fcntl(pack->fd, F_DUPFD_CLOEXEC, 3)
@@ -265,11 +292,11 @@ int64_t vr_blob_seek(vrift_store *store, const struct vr_digest *digest, uint64_
     uint64_t start = 0;
     if (offset >= length)
         return -VRIFT_ENXIO;
+    int64_t answer = whence == VRIFT_SEEK_DATA ? (int64_t)offset : (int64_t)length;
     int32_t error = vr_blob_open(store, digest, length, &fd, &start);
     if (error)
-        return error;
-    int64_t answer = whence == VRIFT_SEEK_DATA ? (int64_t)offset : (int64_t)length;
-    if (start == 0) { /* a file of its own; packed blobs have no holes */
+        return error == -VRIFT_EOPNOTSUPP ? answer : error; /* packed and compressed: no holes */
+    if (start == 0) {                                       /* a file of its own; packed blobs have no holes */
         off_t at = lseek(fd, (off_t)offset, whence == VRIFT_SEEK_DATA ? SEEK_DATA : SEEK_HOLE);
         answer = at < 0 ? host_error() : (int64_t)at;
     }

@@ -27,6 +27,11 @@ struct vr_blob {
 int32_t vr_blob_load(vrift_store *store, const struct vr_digest *digest, size_t max, struct vr_blob *out);
 void vr_blob_release(struct vr_blob *blob);
 
+/* The blob at a place in a pack, not checked against its digest. 0; -VRIFT_EUCLEAN; -VRIFT_ENOMEM. */
+struct vr_pack;
+struct vr_pack_place;
+int32_t vr_blob_packed(const struct vr_pack *pack, const struct vr_pack_place *place, struct vr_blob *out);
+
 /* As vrift_snapshot_pread() on a file of this content and length. */
 int64_t vr_blob_pread(vrift_store *store, const struct vr_digest *digest, uint64_t length, void *buf, size_t len,
                       uint64_t offset);

@@ -213,7 +213,8 @@ int32_t vr_ingest_end_pack(struct vr_ingest *ingest)
     return error;
 }
 
-static int32_t add_to_pack(struct vr_ingest *ingest, const struct vr_digest *digest, const void *data, size_t length)
+static int32_t add_to_pack(struct vr_ingest *ingest, const struct vr_digest *digest, const void *data, size_t length,
+                           int compress)
 {
     int32_t error = 0;
     vr_os_mutex_lock(&ingest->lock);
@@ -222,7 +223,7 @@ static int32_t add_to_pack(struct vr_ingest *ingest, const struct vr_digest *dig
     if (!error && !ingest->writing)
         error = begin_pack(ingest);
     if (!error)
-        error = vr_pack_writer_add(&ingest->writer, digest, data, (uint32_t)length);
+        error = vr_pack_writer_add(&ingest->writer, digest, data, (uint32_t)length, compress);
     if (!error)
         ingest->new_blobs++;
     vr_os_mutex_unlock(&ingest->lock);
@@ -291,10 +292,11 @@ int32_t vr_ingest_close(struct vr_ingest *ingest, const struct vr_digest *digest
     return error ? fail_store(ingest, error) : 0;
 }
 
-int32_t vr_ingest_store(struct vr_ingest *ingest, const struct vr_digest *digest, const void *data, size_t length)
+static int32_t store_blob(struct vr_ingest *ingest, const struct vr_digest *digest, const void *data, size_t length,
+                          int compress)
 {
     if (length <= ingest->store->pack_limit)
-        return add_to_pack(ingest, digest, data, length);
+        return add_to_pack(ingest, digest, data, length, compress);
     int fd = vr_ingest_create(ingest, digest);
     if (fd < 0)
         return fd;
@@ -306,13 +308,19 @@ int32_t vr_ingest_store(struct vr_ingest *ingest, const struct vr_digest *digest
     return vr_ingest_close(ingest, digest, fd, length);
 }
 
+/* As it is: who opens a file's content wants to map it. */
+int32_t vr_ingest_store(struct vr_ingest *ingest, const struct vr_digest *digest, const void *data, size_t length)
+{
+    return store_blob(ingest, digest, data, length, 0);
+}
+
 int32_t vr_ingest_blob(struct vr_ingest *ingest, const void *data, size_t length, struct vr_digest *out)
 {
     struct vr_digest digest;
     vr_digest_of(data, length, &digest);
     int32_t error = vr_ingest_claim(ingest, &digest, length);
     if (error == 1)
-        error = vr_ingest_store(ingest, &digest, data, length);
+        error = store_blob(ingest, &digest, data, length, 1);
     if (!error)
         *out = digest;
     return error;

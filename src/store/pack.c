@@ -5,6 +5,7 @@
 #include "platform/fileops.h"
 #include "platform/os.h"
 #include "store/bytes.h"
+#include "store/compress.h"
 
 #include <vrift/error.h>
 
@@ -89,10 +90,12 @@ int32_t vr_pack_place(const struct vr_pack *pack, uint64_t at, struct vr_pack_pl
     out->stored = vr_bytes_get32(entry + ENTRY_STORED);
     out->length = vr_bytes_get32(entry + ENTRY_LENGTH);
     out->encoding = vr_bytes_get32(entry + ENTRY_ENCODING);
-    if (out->encoding != VR_PACK_ENCODING_RAW)
+    if (out->encoding > VR_PACK_ENCODING_ZSTD)
         return -VRIFT_EOPNOTSUPP;
-    if (out->offset < VR_PACK_HEADER_SIZE + VR_PACK_RECORD_SIZE || out->offset > pack->table_offset ||
-        out->stored > pack->table_offset - out->offset || out->stored != out->length)
+    int fits = out->encoding == VR_PACK_ENCODING_RAW ? out->stored == out->length
+                                                     : out->stored < out->length && out->length <= VR_PACK_EXPANDED_MAX;
+    if (!fits || out->offset < VR_PACK_HEADER_SIZE + VR_PACK_RECORD_SIZE || out->offset > pack->table_offset ||
+        out->stored > pack->table_offset - out->offset)
         return -VRIFT_EUCLEAN;
     return 0;
 }
@@ -117,6 +120,15 @@ int32_t vr_pack_find(const struct vr_pack *pack, const struct vr_digest *digest,
     return -VRIFT_ENOENT;
 }
 
+int32_t vr_pack_read(const struct vr_pack *pack, const struct vr_pack_place *place, void *out)
+{
+    const uint8_t *stored = pack->map + place->offset;
+    if (place->encoding == VR_PACK_ENCODING_ZSTD)
+        return vr_compress_expand(out, place->length, stored, place->stored);
+    memcpy(out, stored, place->length);
+    return 0;
+}
+
 /* -- Verifying ---------------------------------------------------------------------------------------------------- */
 
 static const char *verify_record(const struct vr_pack *pack, const struct vr_pack_place *place)
@@ -126,7 +138,17 @@ static const char *verify_record(const struct vr_pack *pack, const struct vr_pac
     vr_pack_record_header(place, header);
     if (memcmp(header, pack->map + place->offset - VR_PACK_RECORD_SIZE, sizeof header) != 0)
         return "a record's header does not match the table";
-    vr_digest_of(pack->map + place->offset, place->length, &sum);
+    if (place->encoding == VR_PACK_ENCODING_RAW) {
+        vr_digest_of(pack->map + place->offset, place->length, &sum);
+    } else {
+        uint8_t *blob = vr_alloc(NULL, place->length);
+        int32_t error = blob ? vr_pack_read(pack, place, blob) : -VRIFT_ENOMEM;
+        if (!error)
+            vr_digest_of(blob, place->length, &sum);
+        vr_alloc_free(NULL, blob);
+        if (error)
+            return error == -VRIFT_ENOMEM ? "out of memory" : "a compressed blob cannot be expanded";
+    }
     return vr_digest_equal(&sum, &place->digest) ? NULL : "a blob does not match its digest";
 }
 

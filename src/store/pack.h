@@ -10,14 +10,16 @@
 #include "core/str.h"
 #include "store/digest.h"
 
-#define VR_PACK_VERSION      1
-#define VR_PACK_HEADER_SIZE  16u
-#define VR_PACK_RECORD_SIZE  48u /* of what stands before a blob's bytes */
-#define VR_PACK_FANOUT_SIZE  1024u
-#define VR_PACK_ENTRY_SIZE   56u /* of the table */
-#define VR_PACK_TRAILER_SIZE 128u
-#define VR_PACK_NAME_SIZE    70 /* 64 digits, ".pack", NUL */
-#define VR_PACK_ENCODING_RAW 0u
+#define VR_PACK_VERSION       1
+#define VR_PACK_HEADER_SIZE   16u
+#define VR_PACK_RECORD_SIZE   48u /* of what stands before a blob's bytes */
+#define VR_PACK_FANOUT_SIZE   1024u
+#define VR_PACK_ENTRY_SIZE    56u /* of the table */
+#define VR_PACK_TRAILER_SIZE  128u
+#define VR_PACK_NAME_SIZE     70 /* 64 digits, ".pack", NUL */
+#define VR_PACK_ENCODING_RAW  0u
+#define VR_PACK_ENCODING_ZSTD 1u          /* one zstd frame; of tree nodes and the like, which nobody maps or links */
+#define VR_PACK_EXPANDED_MAX  (16u << 20) /* bytes of a blob that is stored compressed */
 
 /* Immutable after opening. */
 struct vr_pack {
@@ -51,6 +53,9 @@ int32_t vr_pack_find(const struct vr_pack *pack, const struct vr_digest *digest,
 /* The place of the at'th blob in the order of digests; as vr_pack_find(). */
 int32_t vr_pack_place(const struct vr_pack *pack, uint64_t at, struct vr_pack_place *out);
 
+/* Fills out with the blob's place->length bytes. 0 or -VRIFT_EUCLEAN. */
+int32_t vr_pack_read(const struct vr_pack *pack, const struct vr_pack_place *place, void *out);
+
 /* Checks every byte. Answers NULL if all is well, else what is wrong. */
 const char *vr_pack_verify(const struct vr_pack *pack);
 
@@ -68,9 +73,9 @@ struct vr_pack_writer {
 int32_t vr_pack_writer_init(struct vr_pack_writer *writer, int fd);
 void vr_pack_writer_dispose(struct vr_pack_writer *writer);
 
-/* Adds a blob that is not in the pack yet. */
+/* Adds a blob that is not in the pack yet, compressed if that is asked for and saves something. */
 int32_t vr_pack_writer_add(struct vr_pack_writer *writer, const struct vr_digest *digest, const void *data,
-                           uint32_t length);
+                           uint32_t length, int compress);
 
 /* Writes what is left, the table and the trailer, and answers the name under which to publish it. */
 int32_t vr_pack_writer_finish(struct vr_pack_writer *writer, char name[VR_PACK_NAME_SIZE]);

@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "platform/fileops.h"
 #include "store/bytes.h"
+#include "store/compress.h"
 
 #include <vrift/error.h>
 
@@ -77,18 +78,28 @@ static int32_t reserve_place(struct vr_pack_writer *writer)
 }
 
 int32_t vr_pack_writer_add(struct vr_pack_writer *writer, const struct vr_digest *digest, const void *data,
-                           uint32_t length)
+                           uint32_t length, int compress)
 {
     uint8_t header[VR_PACK_RECORD_SIZE];
     struct vr_pack_place place = {*digest, writer->offset + VR_PACK_RECORD_SIZE, length, length, VR_PACK_ENCODING_RAW};
+    void *frame = NULL;
     int32_t error = reserve_place(writer);
     if (error)
         return error;
+    if (compress && length <= VR_PACK_EXPANDED_MAX && (frame = vr_alloc(NULL, length)) != NULL) {
+        size_t size = vr_compress(frame, length, data, length);
+        if (size) {
+            place.stored = (uint32_t)size;
+            place.encoding = VR_PACK_ENCODING_ZSTD;
+            data = frame;
+        }
+    }
     vr_pack_record_header(&place, header);
     if (!error)
         error = append(writer, header, sizeof header);
     if (!error)
-        error = append(writer, data, length);
+        error = append(writer, data, place.stored);
+    vr_alloc_free(NULL, frame);
     if (!error && writer->buffer.length >= BUFFER_SIZE)
         error = flush(writer);
     if (!error)

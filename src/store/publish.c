@@ -50,10 +50,8 @@ static int32_t load(void *self, const struct vr_digest *digest, size_t max, stru
     struct vr_ingest *ingest = self;
     struct vr_pack_place place;
     for (const struct vr_pack *pack = ingest->packs; pack; pack = pack->next)
-        if (vr_pack_find(pack, digest, &place) == 0) {
-            *out = (struct vr_blob){pack->map + place.offset, place.length, NULL};
-            return 0;
-        }
+        if (vr_pack_find(pack, digest, &place) == 0)
+            return vr_blob_packed(pack, &place, out);
     int32_t error = load_pending(ingest, digest, max, out);
     return error == -VRIFT_ENOENT ? vr_blob_load(ingest->store, digest, max, out) : error;
 }
