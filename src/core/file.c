@@ -143,9 +143,11 @@ static int64_t write_locked(vrift_file *file, const vrift_cred *cred, const stru
             continue;
         if (!(flags & VRIFT_O_APPEND) && offset + total > (uint64_t)INT64_MAX - wanted)
             return total ? (int64_t)total : -VRIFT_EINVAL; /* not EFBIG: so says Linux */
-        int64_t put = vr_dispatch_pwrite(inode, file->handle, iov[i].base, wanted, offset + total, flags, end);
+        uint64_t reached;
+        int64_t put = vr_dispatch_pwrite(inode, file->handle, iov[i].base, wanted, offset + total, flags, &reached);
         if (put < 0)
             return total ? (int64_t)total : put;
+        *end = reached; /* not of a write that failed: what was written before it counts */
         total += (uint64_t)put;
         if ((size_t)put < wanted)
             break;

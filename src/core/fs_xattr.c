@@ -48,8 +48,11 @@ static int32_t begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, cons
 
 static int32_t check_permission(const vrift_cred *cred, const struct vr_inode *inode, const char *name, bool writing)
 {
-    if (starts_with(name, "security.") || starts_with(name, "system."))
-        return 0;
+    /* Everybody reads them. On Linux a security module or the file system checks who writes; here nobody else does. */
+    if (starts_with(name, "security."))
+        return !writing || vr_perm_capable(cred, VRIFT_CAP_SYS_ADMIN) ? 0 : -VRIFT_EPERM;
+    if (starts_with(name, "system."))
+        return !writing || vr_perm_owner(cred, inode) ? 0 : -VRIFT_EPERM;
     if (starts_with(name, "trusted.")) {
         if (vr_perm_capable(cred, VRIFT_CAP_SYS_ADMIN))
             return 0;

@@ -177,6 +177,15 @@ int32_t vrift_bind(vrift_task *task, int32_t old_dirfd, const char *old_path, in
     return error;
 }
 
+/* The root of a mount of the task's own tree, not of one that was taken out or belongs to another namespace? */
+static bool is_own_mount(vrift_task *task, const struct vr_path *at)
+{
+    vr_dcache_read_begin(task->vfs);
+    bool own = at->dentry == at->mount->root && at->mount->ns == task->ns;
+    vr_dcache_read_end(task->vfs);
+    return own;
+}
+
 int32_t vrift_remount(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
 {
     int32_t error = check_admin(task, path, flags, VR_MOUNT_FLAGS);
@@ -187,7 +196,7 @@ int32_t vrift_remount(vrift_task *task, int32_t dirfd, const char *path, uint64_
     if (error)
         return error;
     struct vr_mount *mount = at.mount;
-    if (at.dentry != mount->root) {
+    if (!is_own_mount(task, &at)) {
         error = -VRIFT_EINVAL;
     } else {
         lock_tree(task->ns);
@@ -237,7 +246,7 @@ int32_t vrift_umount(vrift_task *task, int32_t dirfd, const char *path, uint64_t
             vr_path_unref(&place);
             vr_mnt_unref(mount);
         }
-    } else if (at.dentry != mount->root || mount == task->ns->root) {
+    } else if (!is_own_mount(task, &at) || mount == task->ns->root) {
         error = -VRIFT_EINVAL;
     } else {
         while (detach_one(task->ns, mount))

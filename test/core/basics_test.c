@@ -219,6 +219,78 @@ static void a_bind_shows_a_part_and_stays_when_it_is_detached(void **state)
     check_ok(vrift_close(w->task, fd));
 }
 
+static void a_mount_that_was_taken_out_can_be_neither_unmounted_nor_remounted(void **state)
+{
+    struct world *w = *state;
+    vrift_sb *other;
+    struct vrift_stat st;
+    check_ok(vrift_mem_new(w->vfs, NULL, &other));
+    check_ok(vrift_mkdirat(w->task, HERE, "/m", 0755));
+    check_ok(vrift_mount(w->task, HERE, "/m", other, 0));
+    check_ok(vrift_mkdirat(w->task, HERE, "/m/in", 0755));
+    int32_t fd = (int32_t)check_ok(vrift_openat(w->task, HERE, "/m", VRIFT_O_RDONLY | VRIFT_O_DIRECTORY, 0));
+    check_ok(vrift_umount(w->task, HERE, "/m", VRIFT_UMOUNT_DETACH));
+    check_error(-VRIFT_EINVAL, vrift_umount(w->task, fd, ".", VRIFT_UMOUNT_DETACH));
+    check_error(-VRIFT_EINVAL, vrift_umount(w->task, fd, ".", 0));
+    check_error(-VRIFT_EINVAL, vrift_remount(w->task, fd, ".", VRIFT_MOUNT_RDONLY));
+    check_ok(vrift_statat(w->task, fd, "in", 0, &st));
+    check_ok(vrift_mkdirat(w->task, fd, "still-writable", 0755));
+    check_ok(vrift_close(w->task, fd));
+    vrift_sb_unref(other);
+}
+
+static void a_mount_of_another_namespace_keeps_its_flags(void **state)
+{
+    struct world *w = *state;
+    vrift_ns *ns;
+    vrift_task *stranger;
+    check_ok(vrift_ns_new(w->vfs, w->sb, 0, &ns));
+    check_ok(vrift_task_new(ns, NULL, NULL, &stranger));
+    int32_t fd = (int32_t)check_ok(vrift_openat(w->task, HERE, "/", VRIFT_O_RDONLY | VRIFT_O_DIRECTORY, 0));
+    vrift_file *file;
+    check_ok(vrift_task_file(w->task, fd, &file));
+    int32_t theirs = (int32_t)check_ok(vrift_task_install(stranger, file));
+    vrift_file_unref(file);
+    check_error(-VRIFT_EINVAL, vrift_remount(stranger, theirs, ".", VRIFT_MOUNT_RDONLY));
+    check_error(-VRIFT_EINVAL, vrift_umount(stranger, theirs, ".", VRIFT_UMOUNT_DETACH));
+    check_ok(vrift_mkdirat(w->task, HERE, "/d", 0755));
+    check_ok(vrift_close(w->task, fd));
+    vrift_task_free(stranger);
+    vrift_ns_unref(ns);
+}
+
+static void only_who_is_trusted_sets_attributes_of_the_system(void **state)
+{
+    struct world *w = *state;
+    char buf[8];
+    world_file(w, "/f", "f");
+    check_ok(vrift_setxattrat(w->task, HERE, "/f", "security.x", "root", 4, 0));
+    vrift_cred *nobody = world_cred(w, 1000, 1000);
+    check_ok(vrift_task_set_cred(w->task, nobody));
+    vrift_cred_unref(nobody);
+    check_error(-VRIFT_EPERM, vrift_setxattrat(w->task, HERE, "/f", "security.x", "mine", 4, 0));
+    check_error(-VRIFT_EPERM, vrift_removexattrat(w->task, HERE, "/f", "security.x", 0));
+    check_error(-VRIFT_EPERM, vrift_setxattrat(w->task, HERE, "/f", "system.posix_acl_access", "mine", 4, 0));
+    check_error(-VRIFT_EPERM, vrift_removexattrat(w->task, HERE, "/f", "system.posix_acl_access", 0));
+    assert_int_equal(check_ok(vrift_getxattrat(w->task, HERE, "/f", "security.x", buf, sizeof buf, 0)), 4);
+    assert_memory_equal(buf, "root", 4);
+}
+
+static void a_write_that_appends_only_a_part_leaves_the_position_behind_that(void **state)
+{
+    struct world *w = *state;
+    char first[] = "abc", second[] = "def";
+    const struct vrift_iovec iov[] = {{first, 3}, {second, 3}};
+    world_file(w, "/f", "12345");
+    int32_t fd = (int32_t)check_ok(vrift_openat(w->task, HERE, "/f", VRIFT_O_WRONLY | VRIFT_O_APPEND, 0));
+    world_fault(w, "pwrite", 1, -VRIFT_ENOSPC);
+    assert_int_equal(vrift_writev(w->task, fd, iov, 2), 3);
+    world_fault(w, "pwrite", 0, 0);
+    assert_int_equal(vrift_lseek(w->task, fd, 0, VRIFT_SEEK_CUR), 8);
+    check_ok(vrift_close(w->task, fd));
+    world_expect(w, "/f", "12345abc");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -235,6 +307,10 @@ int main(void)
         TEST(permissions_are_checked_by_mode_bits),
         TEST(a_mount_covers_and_comes_off_again),
         TEST(a_bind_shows_a_part_and_stays_when_it_is_detached),
+        TEST(a_mount_that_was_taken_out_can_be_neither_unmounted_nor_remounted),
+        TEST(a_mount_of_another_namespace_keeps_its_flags),
+        TEST(only_who_is_trusted_sets_attributes_of_the_system),
+        TEST(a_write_that_appends_only_a_part_leaves_the_position_behind_that),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
