@@ -26,6 +26,8 @@ struct level {
     int upper;     /* descriptor in the new upper, -1 until something has to be there */
     uint64_t base; /* the base's directory that shows through, VR_WORKSPACE_NO_ENTRY */
     bool opaque;   /* to be marked so once it is made */
+    bool changed;  /* itself, since it was restored */
+    bool moved;    /* it or one above it may have had another path when it was restored */
 };
 
 static int32_t host_error(void)
@@ -100,20 +102,36 @@ static bool earlier(const struct vrift_timespec *a, const struct vrift_timespec 
     return a->sec < b->sec || (a->sec == b->sec && a->nsec < b->nsec);
 }
 
-/* Whether the file is as it was restored. */
-static bool untouched(const struct vr_workspace_intake *intake, const struct vrift_stat *stat)
+/* Whether nothing has been done to the inode itself since it was restored. */
+static bool unchanged(const struct vr_workspace_intake *intake, const struct vrift_stat *stat)
 {
     return intake->state && earlier(&stat->ctime, &intake->workspace->checkout);
 }
 
+/* Whether the file is as it was restored, and where. */
+static bool untouched(const struct vr_workspace_intake *intake, const struct level *level,
+                      const struct vrift_stat *stat)
+{
+    return !level->moved && unchanged(intake, stat);
+}
+
+/* The rename of a directory shows in its own times and in those of its parent, but in nothing that lies below it. */
+static void note_changes(const struct vr_workspace_intake *intake, struct level *level, const struct vrift_stat *stat)
+{
+    const struct level *parent = level->parent;
+    level->changed = !unchanged(intake, stat);
+    level->moved = parent && (parent->moved || (parent->changed && level->changed));
+}
+
 /* What has not changed since the workspace was restored and lies in its present upper is shared with that. */
-static bool reuse(struct vr_workspace_intake *intake, int to, const char *to_name, const struct vrift_stat *stat)
+static bool reuse(struct vr_workspace_intake *intake, const struct level *level, const char *to_name,
+                  const struct vrift_stat *stat)
 {
     struct vrift_stat old;
     const char *slash = strrchr(intake->path.data, '/');
     struct vr_str parent = VR_STR_INIT;
     bool done = false;
-    if (!untouched(intake, stat) || (stat->mode & VRIFT_S_IFMT) != VRIFT_S_IFREG) {
+    if (!untouched(intake, level, stat) || (stat->mode & VRIFT_S_IFMT) != VRIFT_S_IFREG) {
         return false;
     }
     vr_str_append(&parent, intake->path.data, slash ? (size_t)(slash - intake->path.data) : 0);
@@ -124,7 +142,7 @@ static bool reuse(struct vr_workspace_intake *intake, int to, const char *to_nam
         const char *name = slash ? slash + 1 : intake->path.data;
         done = vr_fileops_stat(dir, name, &old) == 0 && old.mode == stat->mode && old.size == stat->size &&
                old.mtime.sec == stat->mtime.sec && old.mtime.nsec == stat->mtime.nsec &&
-               linkat(dir, name, to, to_name, 0) == 0;
+               linkat(dir, name, level->upper, to_name, 0) == 0;
         close(dir);
     }
     return done;
@@ -161,9 +179,10 @@ static int32_t state_has_content(struct vr_workspace_intake *intake, const struc
 }
 
 /* 1 if the host's file is the base's entry in all that a snapshot keeps, but for its links. */
-static int32_t is_same(struct vr_workspace_intake *intake, int dir, const char *name, uint64_t base,
+static int32_t is_same(struct vr_workspace_intake *intake, const struct level *level, const char *name, uint64_t base,
                        const struct vrift_stat *before, const struct vrift_stat *stat)
 {
+    int dir = level->host;
     struct vrift_stat after = *stat;
     uint32_t type = after.mode & VRIFT_S_IFMT;
     if ((before->mode ^ after.mode) & (VRIFT_S_IFMT | 07777) || (type == VRIFT_S_IFREG && before->size != after.size)) {
@@ -173,15 +192,16 @@ static int32_t is_same(struct vr_workspace_intake *intake, int dir, const char *
         after.uid = before->uid;
         after.gid = before->gid;
     }
-    if (untouched(intake, stat) && before->mtime.sec == after.mtime.sec && before->mtime.nsec == after.mtime.nsec &&
-        before->uid == after.uid && before->gid == after.gid && type == VRIFT_S_IFREG && intake->state_is_base) {
+    if (untouched(intake, level, stat) && before->mtime.sec == after.mtime.sec &&
+        before->mtime.nsec == after.mtime.nsec && before->uid == after.uid && before->gid == after.gid &&
+        type == VRIFT_S_IFREG && intake->state_is_base) {
         return 1;
     }
     int32_t result = vr_workspace_compare_attributes(&intake->comparison, dir, name, base, before, &after);
     if (result <= 0 || type == VRIFT_S_IFDIR) {
         return result;
     }
-    if (type == VRIFT_S_IFREG && untouched(intake, stat)) {
+    if (type == VRIFT_S_IFREG && untouched(intake, level, stat)) {
         return state_has_content(intake, before);
     }
     return vr_workspace_compare_content(&intake->comparison, dir, name, base, before, &after);
@@ -264,7 +284,7 @@ static int32_t visit_file(struct vr_workspace_intake *intake, struct level *leve
         if (result == 0) {
             result = vrift_snapshot_inode(intake->comparison.base, child->base, &base_inode);
         }
-        same = result < 0 ? result : is_same(intake, level->host, child->name, child->base, &before, stat);
+        same = result < 0 ? result : is_same(intake, level, child->name, child->base, &before, stat);
         if (same < 0) {
             return same;
         }
@@ -281,7 +301,7 @@ static int32_t visit_file(struct vr_workspace_intake *intake, struct level *leve
         return 0;
     }
     result = ensure(intake, level, level_length);
-    if (result == 0 && !reuse(intake, level->upper, child->name, stat)) {
+    if (result == 0 && !reuse(intake, level, child->name, stat)) {
         result = vr_workspace_place(intake, level->host, child->name, level->upper, child->name, stat);
     }
     return result;
@@ -299,12 +319,13 @@ static int32_t visit_directory(struct vr_workspace_intake *intake, struct level 
         result = vrift_snapshot_stat(intake->comparison.base, child->base, &before);
         if (result == 0 && (before.mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR) {
             level.base = child->base;
-            result = same = is_same(intake, parent->host, child->name, child->base, &before, stat);
+            result = same = is_same(intake, parent, child->name, child->base, &before, stat);
         }
     }
     if (result < 0) {
         return result;
     }
+    note_changes(intake, &level, stat);
     level.opaque = level.base == VR_WORKSPACE_NO_ENTRY && parent->base != VR_WORKSPACE_NO_ENTRY;
     level.host = openat(parent->host, child->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (level.host < 0) {
@@ -413,7 +434,13 @@ static int32_t fill(struct vr_workspace_intake *intake)
         .upper = intake->upper,
         .base = intake->comparison.base ? 0 : VR_WORKSPACE_NO_ENTRY,
     };
-    int32_t result = walk(intake, &root);
+    struct vrift_stat stat;
+    int32_t result = vr_fileops_stat(intake->host, "", &stat);
+    if (result < 0) {
+        return vr_workspace_ingest_fail(intake, result, NULL);
+    }
+    note_changes(intake, &root, &stat);
+    result = walk(intake, &root);
     if (result == 0) {
         result = vr_workspace_links_settle(intake);
     }

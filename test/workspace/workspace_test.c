@@ -189,6 +189,37 @@ static void an_unchanged_directory_leaves_the_upper_empty(void **state)
     vrift_workspace_close(workspace);
 }
 
+/* Two files that only their contents tell apart, in directories that change places: their own times do not tell. */
+static void what_lies_in_a_renamed_directory_is_read_anew(void **state)
+{
+    (void)state;
+    vrift_workspace *workspace;
+    run_in(place.dir, "mkdir -p twins/p/1/in twins/p/2/in; cd twins/p; echo one >1/in/file; echo two >2/in/file;"
+                      "touch -d 2003-03-03 1/in/file 2/in/file");
+    char tree[4096];
+    snprintf(tree, sizeof(tree), "%s/twins", place.dir);
+    for (uint64_t flags = 0; flags <= VRIFT_IMPORT_TIMELESS; flags += VRIFT_IMPORT_TIMELESS) {
+        struct vrift_import_options options = {.size = sizeof(options), .flags = flags};
+        struct vrift_import_result base, wanted;
+        check_ok(vrift_import(place.store, tree, &options, &base));
+        for (int round = 0; round < 2; round++) { /* the second restores from an upper */
+            check_ok(vrift_workspace_create(place.store, "w", &base.snapshot, 0, &workspace));
+            if (round) {
+                run_in(place.dir, "rm -rf other; cp -a twins other; touch other/p/new");
+                check_ok(vrift_workspace_ingest(workspace, place.other, NULL));
+            }
+            run_in(place.dir, "rm -rf other");
+            check_ok(vrift_workspace_checkout(workspace, place.other, NULL, NULL));
+            run_in(place.other, "mv p/1 t; mv p/2 p/1; mv t p/2");
+            check_ok(vrift_import(place.store, place.other, &options, &wanted));
+            check_ok(vrift_workspace_ingest(workspace, place.other, NULL));
+            assert_same_snapshot(&place, wanted.snapshot, commit_of(workspace));
+            vrift_workspace_close(workspace);
+            check_ok(vrift_workspace_remove(place.store, "w"));
+        }
+    }
+}
+
 static void a_failed_ingest_leaves_the_workspace_as_it_was(void **state)
 {
     (void)state;
@@ -512,6 +543,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ingest_takes_over_exactly_what_a_command_changed, begin, end),
         cmocka_unit_test_setup_teardown(ingest_twice_ends_where_the_directory_ends, begin, end),
         cmocka_unit_test_setup_teardown(an_unchanged_directory_leaves_the_upper_empty, begin, end),
+        cmocka_unit_test_setup_teardown(what_lies_in_a_renamed_directory_is_read_anew, begin, end),
         cmocka_unit_test_setup_teardown(a_failed_ingest_leaves_the_workspace_as_it_was, begin, end),
         cmocka_unit_test_setup_teardown(a_locked_workspace_is_busy_for_all_but_its_holder, begin, end),
         cmocka_unit_test_setup_teardown(discard_empties_the_upper_for_every_handle, begin, end),
