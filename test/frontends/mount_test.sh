@@ -194,6 +194,9 @@ wait "$server" 2>/dev/null
 check_status 1 "if the server is killed, readers get an error at once" timeout 10 cat "$at/sub/b/none"
 check "and it can be unmounted" vrift umount "$at"
 check "and nothing stays then" nothing_left
+vrift mount tree "$at" <&- >&- 2>&-
+check "a mount made without any standard descriptor serves what is in its files" cmp "$tree/big" "$at/big"
+check "and is unmounted" vrift umount "$at"
 
 # -- Bad input --------------------------------------------------------------------------------------------------------
 

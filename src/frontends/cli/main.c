@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The `vrift` command: finds the command that is asked for, and sees that what it wrote was written. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
@@ -66,8 +68,20 @@ static int dispatch(struct vr_arguments *arguments, char **argv)
     return arguments->command->run(arguments);
 }
 
+/*
+ * A standard descriptor that the caller closed must not become a file of ours, which what is printed would go to. What
+ * takes its place answers as a closed one does, and is closed for the command that `vrift run` starts.
+ */
+static void keep_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/", O_PATH | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
+    keep_standard_descriptors();
     struct vr_arguments arguments;
     memset(&arguments, 0, sizeof arguments);
     int status = dispatch(&arguments, argc > 0 ? argv + 1 : argv);
