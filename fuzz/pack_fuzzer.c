@@ -4,6 +4,7 @@
 
 #include "store/blake3.h"
 #include "store/pack.h"
+#include "store/seal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vr_pack *pack = NULL;
     int fd = openat(directory_fd, seed_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size || vr_seal(fd, 0600))
         abort();
     if (vr_pack_open(directory_fd, seed_name, &pack) == 0) {
         vr_fuzz_accepted++;

@@ -153,8 +153,8 @@ VRIFT_API int32_t vrift_snapshot_readdir(vrift_snapshot *snapshot, uint64_t dir,
 VRIFT_API int64_t vrift_snapshot_readlink(vrift_snapshot *snapshot, uint64_t entry, char *buf, size_t len);
 
 /**
- * Reads from a regular file. The length is checked against the stored blob; the digest is not
- * (vrift_store_verify()).
+ * Reads from a regular file. The length is checked against the stored blob, and its digest if it was written to since
+ * it was published; vrift_store_verify() also finds what changed without being written.
  *
  * @param[out] buf at least len bytes
  * @return bytes read, 0 at the end; -VRIFT_EISDIR; -VRIFT_EINVAL; -VRIFT_EIO if the blob is gone;

@@ -221,7 +221,8 @@ VRIFT_API int32_t vrift_import(vrift_store *store, const char *dir, const struct
  * snapshots whose mode is 0444 or 0555 and whose owner is the store's.
  *
  * The counts of what was made are compared with the snapshot's. The index is compared with its checksum, and contents
- * small enough for packs with their digests; of larger ones, and of shared ones, only the length: vrift_store_verify().
+ * small enough for packs with their digests. Larger and shared ones are compared if they were written to since they were
+ * published, which their time tells; else only their length is: vrift_store_verify() reads everything.
  * Nothing is synced: what a power cut leaves of a fresh dest is the host file system's affair.
  *
  * @param dest must be absent or an empty directory

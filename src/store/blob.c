@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "platform/durable.h"
 #include "platform/fileops.h"
+#include "store/seal.h"
 #include "store/tree.h"
 
 #include <vrift/error.h>
@@ -26,11 +27,20 @@ void vr_blob_name(const struct vr_digest *digest, int executable, char out[VR_BL
     snprintf(out, VR_BLOB_NAME_SIZE, "%.2s/%s%s", hex, hex + 2, executable ? "-x" : "");
 }
 
-static int have_loose(vrift_store *store, const char *name, uint64_t length)
+/* Whether a loose inode of the blob is there and whole; one that was written to is not, unless it is the same again. */
+static int have_loose(vrift_store *store, const char *name, const struct vr_digest *digest, uint64_t length)
 {
     struct stat stat;
-    return fstatat(store->objects, name, &stat, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(stat.st_mode) &&
-           (uint64_t)stat.st_size == length;
+    if (fstatat(store->objects, name, &stat, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(stat.st_mode) ||
+        (uint64_t)stat.st_size != length)
+        return 0;
+    if (stat.st_mtim.tv_sec == VR_TREE_FIXED_SECONDS && stat.st_mtim.tv_nsec == 0)
+        return 1;
+    int fd = openat(store->objects, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int whole = fd >= 0 && vr_seal_check(fd, digest) == 0;
+    if (fd >= 0)
+        close(fd);
+    return whole;
 }
 
 int vr_blob_have(vrift_store *store, const struct vr_digest *digest, uint64_t length)
@@ -41,7 +51,7 @@ int vr_blob_have(vrift_store *store, const struct vr_digest *digest, uint64_t le
     if (vr_store_find_packed(store, digest, &pack, &place) == 0)
         return place.length == length;
     vr_blob_name(digest, 0, name);
-    return have_loose(store, name, length);
+    return have_loose(store, name, digest, length);
 }
 
 /* -- Finding ------------------------------------------------------------------------------------------------------ */
@@ -61,8 +71,15 @@ static int32_t open_loose(vrift_store *store, const struct vr_digest *digest, in
 {
     char name[VR_BLOB_NAME_SIZE];
     vr_blob_name(digest, 0, name);
-    *fd = openat(store->objects, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    return *fd >= 0 ? 0 : host_error();
+    int found = openat(store->objects, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (found < 0)
+        return host_error();
+    int32_t error = vr_seal_check(found, digest);
+    if (error)
+        close(found);
+    else
+        *fd = found;
+    return error;
 }
 
 /* Answers either a pack and a place, or a loose file in *fd with *pack NULL. */
@@ -308,9 +325,9 @@ int64_t vr_blob_seek(vrift_store *store, const struct vr_digest *digest, uint64_
 
 int32_t vr_blob_seal(vrift_store *store, int fd, int executable)
 {
-    const struct timespec times[2] = {{VR_TREE_FIXED_SECONDS, 0}, {VR_TREE_FIXED_SECONDS, 0}};
-    if (fchmod(fd, executable ? 0555 : 0444) != 0 || futimens(fd, times) != 0)
-        return host_error();
+    int32_t error = vr_seal(fd, executable ? 0555 : 0444);
+    if (error)
+        return error;
     if (store->durability == VRIFT_DURABILITY_STRICT && fsync(fd) != 0)
         return host_error();
     return 0;
@@ -324,7 +341,7 @@ int32_t vr_blob_publish(vrift_store *store, int from, const char *name, const st
     int32_t error = vr_durable_rename_new(from, name, store->objects, loose);
     if (error != -VRIFT_EEXIST)
         return error;
-    if (have_loose(store, loose, length))
+    if (have_loose(store, loose, digest, length))
         return unlinkat(from, name, 0) == 0 ? 0 : host_error();
     return renameat(from, name, store->objects, loose) == 0 ? 0 : host_error();
 }
@@ -370,7 +387,7 @@ int32_t vr_blob_link(vrift_store *store, const struct vr_digest *digest, uint64_
 {
     char loose[VR_BLOB_NAME_SIZE];
     vr_blob_name(digest, executable, loose);
-    if (!have_loose(store, loose, length)) {
+    if (!have_loose(store, loose, digest, length)) {
         int32_t error = promote(store, digest, length, executable);
         if (error)
             return error;

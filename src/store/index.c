@@ -5,6 +5,7 @@
 #include "platform/os.h"
 #include "store/bytes.h"
 #include "store/tree.h"
+#include "store/seal.h"
 
 #include <vrift/error.h>
 
@@ -88,6 +89,8 @@ int32_t vr_index_map(struct vr_index *index, int dirfd, const char *name)
     if (!map)
         return error ? error : stat.size ? -VRIFT_ENOMEM : -VRIFT_EUCLEAN;
     error = vr_index_attach(index, map, (size_t)stat.size);
+    if (!error && !vr_seal_holds(&stat))
+        error = vr_index_check_body(index);
     index->mapped = !error;
     if (error)
         vr_os_unmap(map, (size_t)stat.size);

@@ -5,6 +5,7 @@
 #include "platform/fileops.h"
 #include "store/blob.h"
 #include "store/bytes.h"
+#include "store/seal.h"
 
 #include <vrift/error.h>
 
@@ -187,7 +188,9 @@ static int32_t seal_pack(struct vr_ingest *ingest, char name[VR_PACK_NAME_SIZE])
     int32_t error = vr_pack_writer_finish(writer, name);
     if (!error && ingest->store->durability == VRIFT_DURABILITY_STRICT && fsync(writer->fd) != 0)
         error = vrift_err_from_host_errno(errno);
-    if (!error && (fchmod(writer->fd, 0444) != 0 || renameat(ingest->temp.fd, "pack", ingest->temp.fd, name) != 0))
+    if (!error)
+        error = vr_seal(writer->fd, 0444);
+    if (!error && (renameat(ingest->temp.fd, "pack", ingest->temp.fd, name) != 0))
         error = vrift_err_from_host_errno(errno);
     ingest->stored_bytes += writer->offset;
     close(writer->fd);

@@ -6,6 +6,7 @@
 #include "platform/os.h"
 #include "store/bytes.h"
 #include "store/compress.h"
+#include "store/seal.h"
 
 #include <vrift/error.h>
 
@@ -48,6 +49,8 @@ static int32_t check_pack(struct vr_pack *pack)
     return check_trailer(pack);
 }
 
+static const char *verify_table(const struct vr_pack *pack);
+
 int32_t vr_pack_open(int dirfd, const char *name, struct vr_pack **out)
 {
     struct vrift_stat stat;
@@ -63,7 +66,10 @@ int32_t vr_pack_open(int dirfd, const char *name, struct vr_pack **out)
         pack->size = (size_t)stat.size;
         pack->map = vr_os_map(pack->fd, pack->size);
         error = pack->map ? check_pack(pack) : pack->size ? -VRIFT_ENOMEM : -VRIFT_EUCLEAN;
+        pack->suspect = !vr_seal_holds(&stat);
     }
+    if (!error && pack->suspect && verify_table(pack))
+        error = -VRIFT_EUCLEAN;
     if (error)
         vr_pack_close(pack);
     else
@@ -82,7 +88,8 @@ void vr_pack_close(struct vr_pack *pack)
     vr_alloc_free(NULL, pack);
 }
 
-int32_t vr_pack_place(const struct vr_pack *pack, uint64_t at, struct vr_pack_place *out)
+/* The place as the table says, within bounds. */
+static int32_t read_place(const struct vr_pack *pack, uint64_t at, struct vr_pack_place *out)
 {
     const uint8_t *entry = pack->entries + at * VR_PACK_ENTRY_SIZE;
     memcpy(out->digest.bytes, entry, VR_DIGEST_SIZE);
@@ -100,26 +107,6 @@ int32_t vr_pack_place(const struct vr_pack *pack, uint64_t at, struct vr_pack_pl
     return 0;
 }
 
-int32_t vr_pack_find(const struct vr_pack *pack, const struct vr_digest *digest, struct vr_pack_place *out)
-{
-    unsigned first = digest->bytes[0];
-    uint64_t low = first ? vr_bytes_get32(pack->fanout + (size_t)4 * (first - 1)) : 0;
-    uint64_t high = vr_bytes_get32(pack->fanout + (size_t)4 * first);
-    if (low > high || high > pack->count)
-        return -VRIFT_EUCLEAN;
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        int order = memcmp(digest->bytes, pack->entries + middle * VR_PACK_ENTRY_SIZE, VR_DIGEST_SIZE);
-        if (order == 0)
-            return vr_pack_place(pack, middle, out);
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return -VRIFT_ENOENT;
-}
-
 int32_t vr_pack_read(const struct vr_pack *pack, const struct vr_pack_place *place, void *out)
 {
     const uint8_t *stored = pack->map + place->offset;
@@ -128,8 +115,6 @@ int32_t vr_pack_read(const struct vr_pack *pack, const struct vr_pack_place *pla
     memcpy(out, stored, place->length);
     return 0;
 }
-
-/* -- Verifying ---------------------------------------------------------------------------------------------------- */
 
 static const char *verify_record(const struct vr_pack *pack, const struct vr_pack_place *place)
 {
@@ -175,6 +160,34 @@ static const char *verify_table(const struct vr_pack *pack)
     return NULL;
 }
 
+int32_t vr_pack_place(const struct vr_pack *pack, uint64_t at, struct vr_pack_place *out)
+{
+    int32_t error = read_place(pack, at, out);
+    return !error && pack->suspect && verify_record(pack, out) ? -VRIFT_EUCLEAN : error;
+}
+
+int32_t vr_pack_find(const struct vr_pack *pack, const struct vr_digest *digest, struct vr_pack_place *out)
+{
+    unsigned first = digest->bytes[0];
+    uint64_t low = first ? vr_bytes_get32(pack->fanout + (size_t)4 * (first - 1)) : 0;
+    uint64_t high = vr_bytes_get32(pack->fanout + (size_t)4 * first);
+    if (low > high || high > pack->count)
+        return -VRIFT_EUCLEAN;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        int order = memcmp(digest->bytes, pack->entries + middle * VR_PACK_ENTRY_SIZE, VR_DIGEST_SIZE);
+        if (order == 0)
+            return vr_pack_place(pack, middle, out);
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return -VRIFT_ENOENT;
+}
+
+/* -- Verifying ---------------------------------------------------------------------------------------------------- */
+
 /*
  * The records must fill the file from header to table without a gap, so that no byte goes unchecked. With each
  * record's header equal to its table entry and no overlap, it suffices that their lengths add up.
@@ -185,7 +198,7 @@ const char *vr_pack_verify(const struct vr_pack *pack)
     uint64_t total = VR_PACK_HEADER_SIZE;
     struct vr_pack_place place, last = {0};
     for (uint64_t i = 0; !problem && i < pack->count; i++) {
-        int32_t error = vr_pack_place(pack, i, &place);
+        int32_t error = read_place(pack, i, &place);
         if (error)
             return error == -VRIFT_EOPNOTSUPP ? "a blob has an unknown encoding"
                                               : "the table points outside the records";

@@ -31,6 +31,7 @@ struct vr_pack {
     const uint8_t *entries;
     uint64_t table_offset;
     uint64_t count;
+    int suspect; /* its seal is broken: each record is compared with its digest when it is found */
     char name[VR_PACK_NAME_SIZE];
 };
 

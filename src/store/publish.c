@@ -11,6 +11,7 @@
 #include "store/blob.h"
 #include "store/indexbuild.h"
 #include "store/snapobject.h"
+#include "store/seal.h"
 
 #include <vrift/error.h>
 
@@ -132,8 +133,9 @@ static int32_t make_snapshot(struct publication *publication, const struct vr_tr
 static int32_t write_sealed(struct publication *publication, const char *name, const void *data, size_t length)
 {
     const struct vr_ingest *ingest = publication->ingest;
-    return vr_fileops_write_file(ingest->temp.fd, name, data, length, 0444,
-                                 ingest->store->durability == VRIFT_DURABILITY_STRICT);
+    int32_t error = vr_fileops_write_file(ingest->temp.fd, name, data, length, 0444,
+                                          ingest->store->durability == VRIFT_DURABILITY_STRICT);
+    return error ? error : vr_seal_name(ingest->temp.fd, name);
 }
 
 /* -- Publishing --------------------------------------------------------------------------------------------------- */
@@ -149,8 +151,8 @@ static int32_t publish_blobs(struct vr_ingest *ingest)
     }
     for (const struct vr_pack *pack = ingest->packs; !error && pack; pack = pack->next) {
         error = vr_durable_rename_new(ingest->temp.fd, pack->name, ingest->store->packs, pack->name);
-        if (error == -VRIFT_EEXIST)
-            error = 0; /* the name says what is in it */
+        if (error == -VRIFT_EEXIST) /* the name says what is in it, but not that it is whole */
+            error = renameat(ingest->temp.fd, pack->name, ingest->store->packs, pack->name) == 0 ? 0 : host_error();
     }
     return error;
 }

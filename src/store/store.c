@@ -6,6 +6,7 @@
 #include "platform/durable.h"
 #include "platform/fileops.h"
 #include "store/bytes.h"
+#include "store/seal.h"
 
 #include <vrift/error.h>
 
@@ -413,6 +414,8 @@ int32_t vr_store_write_file(vrift_store *store, int dirfd, const char *name, con
     int32_t error = vr_store_scratch(store, &from, scratch);
     if (!error)
         error = vr_fileops_write_file(from, scratch, data, length, mode, store->durability != VRIFT_DURABILITY_NONE);
+    if (!error && mode == 0444)
+        error = vr_seal_name(from, scratch);
     if (error)
         return error;
     if (renameat(from, scratch, dirfd, name) != 0) {

@@ -5,6 +5,7 @@
 
 #include "store/blob.h"
 #include "store/pack.h"
+#include "store/seal.h"
 
 #include <vrift/vrift.h>
 
@@ -27,6 +28,7 @@ static struct vr_pack *make_pack(const void *blob, uint32_t length, int compress
     check_ok(vr_pack_writer_add(&writer, &digest, blob, length, compress));
     check_ok(vr_pack_writer_finish(&writer, name));
     vr_pack_writer_dispose(&writer);
+    check_ok(vr_seal(fd, 0600));
     check_ok(vr_pack_open(dirfd, "pack", &pack));
     close(fd);
     close(dirfd);

@@ -147,8 +147,9 @@ const struct vr_command vr_cmd_checkout = {
                    "  copy      copies bytes\n"
                    "  smart     the best one that keeps every attribute and shares nothing writable\n"
                    "\n"
-                   "Owners are restored where privilege allows. Large contents are not hashed again on the\n"
-                   "way out; vrift verify does that.\n",
+                   "Owners are restored where privilege allows. A stored file that was written to since it\n"
+                   "was published is checked before it is used; vrift verify also finds bytes that\n"
+                   "changed without being written.\n",
     .options = options,
     .min_operands = 2,
     .max_operands = 2,
