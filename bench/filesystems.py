@@ -50,7 +50,7 @@ def may_mount():
 
 
 def kind_of(path):
-    return quiet('stat -f -c %%T %s' % path).strip()
+    return quiet('df --output=fstype %s' % path).split()[-1]
 
 
 def open_file_system(kind, where, gigabytes):

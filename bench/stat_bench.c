@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * Attributes in process against the kernel's: the same names at depth 4, in memory, in a snapshot and in a directory
- * of the host (meant to be a tmpfs, where the kernel is fastest). Sides alternate within each round; CPU time counts,
- * as both sides only compute.
+ * of the host. Sides alternate within each round; CPU time counts, as both sides only compute.
  *
  *   stat_bench TREE STORE ROUNDS     TREE and STORE must not exist; prints a JSON array
  */
