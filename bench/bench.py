@@ -36,6 +36,7 @@ def arguments():
     parser.add_argument('--samples', type=int, help='samples of each contender (default 5, 3 with --quick)')
     parser.add_argument('--seconds', type=float, default=200,
                         help='no new round after this long, once there are three; per benchmark and file system')
+    parser.add_argument('--without', default='', metavar='PEER,...', help='peers to leave out')
     parser.add_argument('--images', help='where the loop images lie; default: in memory if there is enough, else $TMPDIR')
     parser.add_argument('--keep', action='store_true', help='keeps the rows of an earlier run that this one leaves out')
     parser.add_argument('--build', required=True, help=argparse.SUPPRESS)
@@ -91,6 +92,7 @@ def main():
     programs, vrift = os.path.join(args.build, 'release', 'bin'), os.path.join(args.build, 'release', 'bin', 'vrift')
     os.makedirs(out, exist_ok=True)
     harness.adopt_orphans()
+    harness.leave_out(args.without.split(','))
     samples = args.samples or (3 if args.quick else 5)
     report, troubles, start = Report(), [], time.monotonic()
     with tempfile.TemporaryDirectory(prefix='vrift-bench-') as scratch:

@@ -146,5 +146,12 @@ def remove(*paths):
             os.unlink(path)
 
 
+_unwanted = set()
+
+
+def leave_out(programs):
+    _unwanted.update(programs)
+
+
 def have(program):
-    return shutil.which(program) is not None
+    return program not in _unwanted and shutil.which(program) is not None

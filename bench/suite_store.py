@@ -79,6 +79,12 @@ class Bench:
         if 'there' not in quiet('test -s %s && echo there || true' % q(self.tar)):
             quiet('tar -C %s -cf %s .' % (q(self.source), q(self.tar)))
 
+    def prepare_peers(self):
+        for program, prepare in (('ostree', self.committed_ostree), ('git', self.committed_git),
+                                 ('casync', self.made_casync)):
+            if have(program):
+                prepare()
+
 
 def available(contenders):
     """Leaves out the peers that this machine does not have; script/bench has named them."""
@@ -115,7 +121,8 @@ def ingest(bench, report, samples, seconds):
     remove(b.out, loose)
 
     # Again, nothing changed: what a build tool does most of the time.
-    b.stored(), b.committed_ostree(), b.committed_git(), b.made_casync()
+    b.stored()
+    b.prepare_peers()
     again = [
         Contender('vrift import', b.command('import', q(b.source)), subject=True,
                   notes='the tree is in the store already'),
@@ -130,10 +137,9 @@ def ingest(bench, report, samples, seconds):
 
 def restore(bench, report, samples, seconds):
     b, fs = bench, bench.fs.kind
-    b.stored(), b.made_tar()
-    for program, prepare in (('ostree', b.committed_ostree), ('git', b.committed_git), ('casync', b.made_casync)):
-        if have(program):
-            prepare()
+    b.stored()
+    b.made_tar()
+    b.prepare_peers()
     snapshot, out = b.snapshot, q(b.out)
 
     def warm_hardlink():
