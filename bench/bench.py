@@ -124,7 +124,7 @@ def main():
     report.write_json(os.path.join(out, 'results.json'))
     report.write_svg(os.path.join(out, 'results.svg'))
     report.write_markdown(os.path.join(out, 'results.md'))
-    report.write_commands(os.path.join(out, 'commands.txt'))
+    report.write_commands(os.path.join(out, 'commands.txt'), args.keep)
     print(report.table())
     troubles += report.failed()
     for trouble in troubles:

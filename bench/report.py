@@ -52,8 +52,8 @@ class Report:
         with open(path, 'w') as out:
             out.write('[\n' + ',\n'.join(json.dumps(row) for row in self.rows) + '\n]\n')
 
-    def write_commands(self, path):
-        with open(path, 'w') as out:
+    def write_commands(self, path, append):
+        with open(path, 'a' if append else 'w') as out:
             for bench, case, fs, contender in self.commands:
                 out.write('%s | %s | %s | %s\n    %s\n' % (bench, case, fs, contender.name, contender.command))
                 if contender.notes:
