@@ -120,7 +120,7 @@ def main():
                         attempt('%s on %s' % (' and '.join(chosen), kind),
                                 lambda: on_file_system(args, report, chosen, kind, vrift, tree, samples))
     if args.keep:
-        report.keep(os.path.join(out, 'results.json'), names, kinds + ['tmpfs', 'ext4', 'memory'])
+        report.keep(os.path.join(out, 'results.json'))
     report.write_json(os.path.join(out, 'results.json'))
     report.write_svg(os.path.join(out, 'results.svg'))
     report.write_markdown(os.path.join(out, 'results.md'))

@@ -39,11 +39,12 @@ class Report:
         return ['%s: %s (%s): %s' % (bench, contender.name, fs, contender.error)
                 for bench, _, fs, contender in self.commands if contender.error and contender.subject]
 
-    def keep(self, path, benches, kinds):
-        """Takes over from an earlier run the rows that this one does not measure."""
+    def keep(self, path):
+        """Takes over from an earlier run the rows of benchmarks and file systems that this one did not measure."""
+        measured = {(row['bench'], row['fs']) for row in self.rows}
         try:
             with open(path) as old:
-                kept = [row for row in json.load(old) if row['bench'] not in benches or row['fs'] not in kinds]
+                kept = [row for row in json.load(old) if (row['bench'], row['fs']) not in measured]
         except (OSError, ValueError):
             return
         self.rows = kept + self.rows
