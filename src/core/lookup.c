@@ -214,8 +214,9 @@ int32_t vr_lookup_locked(struct vr_dentry *dir, const struct vr_component *name,
     if (sb->names_stable) {
         vr_dcache_read_begin(sb->vfs);
         struct vr_dentry *dentry = vr_dcache_find(sb->vfs, dir, name);
-        known = dentry || dir->flags & VR_DENTRY_COMPLETE;
-        if (dentry && dentry->inode) {
+        bool stale = dentry && dentry->inode && atomic_load_explicit(&dentry->inode->stale, memory_order_relaxed);
+        known = !stale && (dentry || dir->flags & VR_DENTRY_COMPLETE);
+        if (known && dentry && dentry->inode) {
             vr_dcache_ref(dentry);
             *out = dentry;
         }

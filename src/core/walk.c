@@ -120,12 +120,12 @@ static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link)
 static bool is_current(struct vr_walk *walk, const struct vr_dentry *dentry)
 {
     const vrift_sb *sb = dentry->sb;
+    if (dentry->inode && atomic_load_explicit(&dentry->inode->stale, memory_order_relaxed))
+        return false;
     if (sb->names_stable)
         return true;
     if (!walk->now)
         walk->now = vr_os_monotonic_ns();
-    if (dentry->inode && atomic_load_explicit(&dentry->inode->stale, memory_order_relaxed))
-        return false;
     return atomic_load_explicit(&dentry->checked_ns, memory_order_relaxed) + sb->names_age >= walk->now;
 }
 

@@ -411,6 +411,41 @@ static void appending_reports_where_it_ended(void **state)
     free_world(&world);
 }
 
+static void files_that_lose_one_of_two_names_keep_few_descriptors(void **state)
+{
+    struct world world;
+    static struct vrift_entry files[VR_HOST_FDS * 2];
+    struct vrift_entry again;
+    struct vrift_stat attr;
+    unsigned open = 0;
+    (void)state;
+    make_world(&world, 0);
+    for (unsigned i = 0; i < VR_HOST_FDS * 2; i++) {
+        char one[16], other[16];
+        snprintf(one, sizeof one, "a%u", i);
+        snprintf(other, sizeof other, "b%u", i);
+        put_file(world.dir, one, "x");
+        assert_int_equal(linkat(world.dir, one, world.dir, other, 0), 0);
+        check_ok(look_up(&world, &world.root, other, &again));
+        forget(&world, &again);
+        check_ok(look_up(&world, &world.root, one, &files[i]));
+        struct vrift_name name = name_of(one);
+        check_ok(ops->unlink(world.fs, &world.root.node, &name, &files[i].node, 0));
+        check_ok(ops->getattr(world.fs, &files[i].node, VRIFT_STAT_BASIC, &attr));
+        assert_int_equal(attr.nlink, 1);
+    }
+    for (unsigned i = 0; i < VR_HOST_FDS * 2; i++)
+        open += ((struct vr_hostnode *)files[i].node.handle)->fd != NULL;
+    assert_in_range(open, 1, VR_HOST_FDS);
+    check_error(-VRIFT_ESTALE, ops->getattr(world.fs, &files[0].node, VRIFT_STAT_BASIC, &attr));
+    check_ok(look_up(&world, &world.root, "b0", &again));
+    check_ok(ops->getattr(world.fs, &files[0].node, VRIFT_STAT_BASIC, &attr));
+    forget(&world, &again);
+    for (unsigned i = 0; i < VR_HOST_FDS * 2; i++)
+        forget(&world, &files[i]);
+    free_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +458,7 @@ int main(void)
         cmocka_unit_test(an_unlinked_inode_stays_usable_until_forgotten),
         cmocka_unit_test(no_descriptor_for_writing_is_left_after_release),
         cmocka_unit_test(many_files_made_and_never_opened_keep_few_descriptors),
+        cmocka_unit_test(files_that_lose_one_of_two_names_keep_few_descriptors),
         cmocka_unit_test(a_tree_of_more_directories_than_descriptors_works),
         cmocka_unit_test(a_path_longer_than_the_host_takes_is_opened_in_pieces),
         cmocka_unit_test(the_umask_of_the_process_does_not_matter),

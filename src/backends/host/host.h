@@ -29,7 +29,7 @@
 
 #define VR_HOST_BUCKETS 1024u /* at the start; doubled as nodes come */
 #define VR_HOST_FRESH   16u
-#define VR_HOST_FDS     256u /* directories kept open */
+#define VR_HOST_FDS     256u /* kept open: directories, and files that lost one of several names */
 
 /* What tells an inode from all others: the time of birth, where the host has it, from those that had its number. */
 struct vr_hostid {
@@ -103,6 +103,12 @@ int32_t vr_hostfd_reopen(struct vr_hostfs *fs, struct vr_hostnode *node, int fla
 
 /* Makes sure that the inode stays reachable when its name goes. */
 int32_t vr_hostfd_pin(struct vr_hostfs *fs, struct vr_hostnode *node);
+
+/*
+ * The name is gone, but others lead to the inode: its descriptor is cached rather than pinned, as there may be any
+ * number of such. Once it is evicted, the node is stale until somebody looks one of the others up.
+ */
+void vr_hostfd_relax(struct vr_hostfs *fs, struct vr_hostnode *node);
 
 /* Takes the node out of the cache of descriptors. Under `book`. */
 void vr_hostfd_unlist(struct vr_hostfs *fs, struct vr_hostnode *node);

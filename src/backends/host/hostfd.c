@@ -329,10 +329,24 @@ int32_t vr_hostfd_pin(struct vr_hostfs *fs, struct vr_hostnode *node)
     return error;
 }
 
+void vr_hostfd_relax(struct vr_hostfs *fs, struct vr_hostnode *node)
+{
+    struct vr_hostfd *victim = NULL;
+    vr_os_mutex_lock(&fs->book);
+    if (node->pinned && !node->parent && !node->open_files) {
+        node->pinned = 0;
+        list(fs, node);
+        victim = evict_one(fs, VR_HOST_FDS);
+    }
+    vr_os_mutex_unlock(&fs->book);
+    vr_hostfd_unref(fs, victim);
+}
+
 void vr_hostfd_lend(struct vr_hostfs *fs, struct vr_hostnode *node, struct vr_hostfd *hostfd)
 {
     vr_os_mutex_lock(&fs->book);
     node->open_files++;
+    unlist(fs, node);
     if (!node->fd)
         node->fd = vr_hostfd_ref(hostfd);
     vr_os_mutex_unlock(&fs->book);
@@ -345,7 +359,9 @@ void vr_hostfd_reclaim(struct vr_hostfs *fs, struct vr_hostnode *node, struct vr
     vr_os_mutex_lock(&fs->book);
     assert(node->open_files > 0);
     node->open_files--;
-    if ((node->fd == hostfd || !node->open_files) && !node->pinned) {
+    if (!node->pinned && !node->open_files && node->fd && node->fd != hostfd && !node->parent) {
+        list(fs, node); /* what vr_hostfd_relax() left */
+    } else if ((node->fd == hostfd || !node->open_files) && !node->pinned) {
         lent = node->fd;
         node->fd = NULL;
     }

@@ -126,13 +126,14 @@ int32_t VRIFT_CALLBACK vr_hostname_readdir(void *self, const struct vrift_node *
 
 /* -- Changing ------------------------------------------------------------------------------------------------------ */
 
-/* 0 if name in the directory still means the node. */
-static int32_t check_meaning(int dirfd, const struct vrift_name *name, const struct vr_hostnode *node)
+/* 0 if name in the directory still means the node, which more names may lead to (*shared). */
+static int32_t check_meaning(int dirfd, const struct vrift_name *name, const struct vr_hostnode *node, int *shared)
 {
     struct vrift_stat attr;
     int32_t error = vr_fileops_stat(dirfd, name->bytes, &attr);
     if (error)
         return error;
+    *shared = node->type != VRIFT_S_IFDIR && attr.nlink > 1;
     return vr_hostnode_is(node, &attr) ? 0 : -VRIFT_ESTALE;
 }
 
@@ -178,10 +179,11 @@ int32_t VRIFT_CALLBACK vr_hostname_unlink(void *self, const struct vrift_node *d
 {
     struct vr_hostfs *fs = self;
     struct vr_hostfd *fd;
+    int shared;
     int32_t error = vr_hostfd_hold(fs, dir->handle, &fd);
     if (error)
         return error;
-    error = check_meaning(fd->fd, name, node->handle);
+    error = check_meaning(fd->fd, name, node->handle, &shared);
     if (!error)
         error = vr_hostfd_pin(fs, node->handle);
     if (!error) {
@@ -194,6 +196,8 @@ int32_t VRIFT_CALLBACK vr_hostname_unlink(void *self, const struct vrift_node *d
         vr_os_rwlock_unlock(&fs->moving);
         if (error)
             vr_hostnode_unpin(fs, node->handle);
+        else if (shared)
+            vr_hostfd_relax(fs, node->handle);
     }
     vr_hostfd_unref(fs, fd);
     return error;
@@ -232,9 +236,10 @@ static int32_t rename_on_host(struct vr_hostfs *fs, const struct rename *rename,
 static int32_t check_and_rename(struct vr_hostfs *fs, const struct rename *rename, int from, int to)
 {
     struct vr_hostnode *victim = rename->victim ? rename->victim->handle : NULL;
-    int32_t error = check_meaning(from, rename->old_name, rename->node->handle);
+    int shared;
+    int32_t error = check_meaning(from, rename->old_name, rename->node->handle, &shared);
     if (!error && victim)
-        error = check_meaning(to, rename->new_name, victim);
+        error = check_meaning(to, rename->new_name, victim, &shared);
     if (error)
         return error;
     if (!victim || (rename->flags & VRIFT_RENAME_EXCHANGE))
@@ -244,6 +249,8 @@ static int32_t check_and_rename(struct vr_hostfs *fs, const struct rename *renam
         return error;
     error = rename_on_host(fs, rename, from, to);
     vr_hostnode_unpin(fs, victim);
+    if (!error && shared)
+        vr_hostfd_relax(fs, victim);
     return error;
 }
 
