@@ -76,6 +76,7 @@ void vr_ingest_free(struct vr_ingest *ingest)
     vr_temp_end(&ingest->temp);
     vr_digestset_remove_all(&ingest->handled);
     vr_links_dispose(&ingest->links);
+    vr_alloc_free(NULL, ingest->forsaken);
     vr_alloc_free(NULL, ingest->loose);
     vr_alloc_free(NULL, ingest->inodes);
     vr_alloc_free(NULL, ingest->buckets);
@@ -159,14 +160,47 @@ int32_t vr_ingest_progress(struct vr_ingest *ingest, uint64_t files, uint64_t by
 
 /* -- Blobs -------------------------------------------------------------------------------------------------------- */
 
+/* Whether the blob was forsaken; then it no longer is. The lock is held. */
+static int take_forsaken(struct vr_ingest *ingest, const struct vr_digest *digest)
+{
+    for (size_t i = 0; i < ingest->forsaken_count; i++)
+        if (vr_digest_equal(&ingest->forsaken[i], digest)) {
+            ingest->forsaken[i] = ingest->forsaken[--ingest->forsaken_count];
+            return 1;
+        }
+    return 0;
+}
+
 int32_t vr_ingest_claim(struct vr_ingest *ingest, const struct vr_digest *digest, uint64_t length)
 {
     vr_os_mutex_lock(&ingest->lock);
     int32_t added = vr_digestset_add(&ingest->handled, digest);
+    if (added == 0)
+        added = take_forsaken(ingest, digest);
     vr_os_mutex_unlock(&ingest->lock);
     if (added < 0)
         return fail_store(ingest, added);
     return added && !vr_blob_have(ingest->store, digest, length);
+}
+
+int32_t vr_ingest_forsake(struct vr_ingest *ingest, const struct vr_digest *digest)
+{
+    char name[VR_DIGEST_HEX];
+    int32_t error = 0;
+    vr_digest_hex(digest, name);
+    vr_os_mutex_lock(&ingest->lock);
+    struct vr_digest *forsaken =
+        vr_alloc_resize(NULL, ingest->forsaken, (ingest->forsaken_count + 1) * sizeof *forsaken);
+    if (forsaken) {
+        ingest->forsaken = forsaken;
+        forsaken[ingest->forsaken_count++] = *digest;
+    }
+    if (!forsaken)
+        error = -VRIFT_ENOMEM;
+    else if (unlinkat(ingest->temp.fd, name, 0) != 0)
+        error = vrift_err_from_host_errno(errno);
+    vr_os_mutex_unlock(&ingest->lock);
+    return error ? fail_store(ingest, error) : 0;
 }
 
 static int32_t begin_pack(struct vr_ingest *ingest)

@@ -67,9 +67,11 @@ static int32_t copy_large(struct reading *reading, int fd, uint64_t size, const 
         error = pass(reading, fd, size, dst, &copied);
     if (!error && !vr_digest_equal(&copied, digest))
         error = -VRIFT_ESTALE;
-    if (error)
-        close(dst);
-    return error ? error : vr_ingest_close(reading->ingest, digest, dst, size);
+    if (!error)
+        return vr_ingest_close(reading->ingest, digest, dst, size);
+    close(dst);
+    int32_t forsaken = error == -VRIFT_ESTALE ? vr_ingest_forsake(reading->ingest, digest) : 0;
+    return forsaken ? forsaken : error; /* any other error ends the session */
 }
 
 /*

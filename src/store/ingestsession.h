@@ -37,6 +37,8 @@ struct vr_ingest {
 
     vr_os_mutex lock;
     struct vr_digestset handled;   /* lock: blobs that are stored or about to be */
+    struct vr_digest *forsaken;    /* lock: of those, blobs that were not stored after all, and are nobody's now */
+    size_t forsaken_count;         /* lock */
     struct vr_pack_writer writer;  /* lock */
     uint32_t writing;              /* lock: writer is in use */
     struct vr_pack *packs;         /* lock: finished ones, in the temporary directory */
@@ -63,6 +65,12 @@ struct vr_ingest {
 
 /* Says that a blob is to be stored: 1 if the caller must do so, 0 if it is or will be, or an error. */
 int32_t vr_ingest_claim(struct vr_ingest *ingest, const struct vr_digest *digest, uint64_t length);
+
+/*
+ * Gives a claimed blob up, removing what was written of it: the file turned out to have another content. It may be
+ * claimed anew; if nobody does so who needs it, the session fails.
+ */
+int32_t vr_ingest_forsake(struct vr_ingest *ingest, const struct vr_digest *digest);
 
 /* Stores a claimed blob of which all is in memory. */
 int32_t vr_ingest_store(struct vr_ingest *ingest, const struct vr_digest *digest, const void *data, size_t length);

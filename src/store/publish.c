@@ -9,6 +9,7 @@
 #include "platform/durable.h"
 #include "platform/fileops.h"
 #include "store/blob.h"
+#include "store/index.h"
 #include "store/indexbuild.h"
 #include "store/snapobject.h"
 #include "store/seal.h"
@@ -102,6 +103,21 @@ static void set_root_xattrs_apart(struct vr_tree_entry *root)
     root->xattrs_length = 0;
 }
 
+/* A file that relied on another's content being stored, which then was not. */
+static int32_t check_forsaken(const struct publication *publication)
+{
+    struct vr_ingest *ingest = publication->ingest;
+    struct vr_index index;
+    if (!ingest->forsaken_count)
+        return 0;
+    int32_t error = vr_index_attach(&index, publication->image, publication->image_size);
+    for (uint64_t i = 0; !error && i < index.digest_count; i++)
+        for (size_t k = 0; k < ingest->forsaken_count; k++)
+            if (memcmp(index.digests + i * VR_DIGEST_SIZE, ingest->forsaken[k].bytes, VR_DIGEST_SIZE) == 0)
+                return vr_ingest_fail(ingest, -VRIFT_ESTALE, "import", ingest->base, "it changed while it was read");
+    return error;
+}
+
 static int32_t make_snapshot(struct publication *publication, const struct vr_tree_entry *root)
 {
     struct vr_snapobject *object = &publication->object;
@@ -127,7 +143,7 @@ static int32_t make_snapshot(struct publication *publication, const struct vr_tr
     vr_digest_of(publication->bytes.data, publication->bytes.length, &publication->id);
     vr_digest_hex(&publication->id, publication->name);
     vr_indexbuild_seal(publication->image, publication->image_size, &publication->id);
-    return 0;
+    return check_forsaken(publication);
 }
 
 static int32_t write_sealed(struct publication *publication, const char *name, const void *data, size_t length)

@@ -240,6 +240,52 @@ static void two_processes_may_import_at_once(void **state)
     free(path);
 }
 
+/* -- What changes while it is read -------------------------------------------------------------------------------- */
+
+#define CHANGING_SIZE ((size_t)8 << 20) /* so large that it is hashed before it is copied */
+
+struct changing {
+    char *path;
+    unsigned calls;
+};
+
+/* Lets each report through. The 8 MiB are read in pieces of 1 MiB: the tenth report comes in the second pass. */
+static int32_t VRIFT_CALLBACK change_in_second_pass(const struct vrift_progress *progress, void *payload)
+{
+    struct changing *changing = payload;
+    (void)progress;
+    if (++changing->calls == 10) {
+        int fd = open(changing->path, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(pwrite(fd, "!", 1, CHANGING_SIZE - 1), 1);
+        close(fd);
+    }
+    usleep(60000); /* reports are at least 50 ms apart */
+    return 0;
+}
+
+/* The first of two equal files changes after it was hashed: its content must still be stored, for the second. */
+static void a_file_that_changes_as_it_is_read_takes_no_other_with_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct changing changing = {storage_path(fixture->tree, "a"), 0};
+    uint8_t *data = calloc(CHANGING_SIZE, 1);
+    for (size_t i = 0; i < CHANGING_SIZE; i += 64)
+        data[i] = (uint8_t)(i >> 6 ^ i >> 14 ^ 1);
+    storage_write(fixture->tree, "a", data, CHANGING_SIZE);
+    storage_write(fixture->tree, "b", data, CHANGING_SIZE);
+    struct vrift_import_options options = {
+        .size = sizeof options, .jobs = 1, .progress = change_in_second_pass, .payload = &changing};
+    struct vrift_import_result result;
+    check_ok(vrift_import(fixture->store, fixture->tree, &options, &result));
+    assert_true(changing.calls > 10);
+    vrift_snapshot *snapshot = storage_open(fixture->store, &result.snapshot);
+    storage_assert_matches(snapshot, fixture->tree);
+    vrift_snapshot_unref(snapshot);
+    storage_assert_sound(fixture->store);
+    free(data);
+    free(changing.path);
+}
+
 struct resume {
     uint64_t cookie;
     int left;
@@ -370,6 +416,7 @@ int main(void)
         TEST(a_directory_of_100000_entries_is_listed_and_looked_up),
         TEST(a_sparse_file_of_5_gib_keeps_its_holes_and_costs_only_its_data),
         TEST(two_processes_may_import_at_once),
+        TEST(a_file_that_changes_as_it_is_read_takes_no_other_with_it),
         TEST(a_listing_goes_on_after_any_cookie),
         TEST(a_snapshot_outlives_the_handle_of_its_store),
         TEST(a_store_may_have_more_packs_than_a_process_has_descriptors),
