@@ -427,6 +427,7 @@ static void commits_that_are_killed_lose_nothing(void **state)
         assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
         finished += WIFEXITED(status) ? 1 : 0;
         killed += WIFSIGNALED(status) ? 1 : 0;
+        whole -= WIFEXITED(status) ? whole / 16 : 0; /* the machine has become faster */
         vrift_workspace *check;
         check_ok(vrift_workspace_open(place.store, "w", &check));
         check_ok(vrift_workspace_info(check, &info));
@@ -482,6 +483,7 @@ static void ingests_and_discards_that_are_killed_leave_one_of_two_states(void **
         waitpid(child, &status, 0);
         assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
         killed += WIFSIGNALED(status) ? 1 : 0;
+        whole -= WIFEXITED(status) ? whole / 16 : 0;
         char *text = status_text(workspace);
         bool is_full = strcmp(text, full) == 0;
         if (!is_full) {
