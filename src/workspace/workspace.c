@@ -117,6 +117,51 @@ static vrift_workspace *allocate(vrift_store *store, const char *name)
     return workspace;
 }
 
+struct strays {
+    vrift_workspace *workspace;
+    char upper[VR_WORKSPACE_DIR_NAME], work[VR_WORKSPACE_DIR_NAME];
+};
+
+static bool is_stray(const struct strays *strays, const char *name)
+{
+    bool pair = strncmp(name, "upper-", 6) == 0 || strncmp(name, "work-", 5) == 0;
+    return pair && strcmp(name, strays->upper) != 0 && strcmp(name, strays->work) != 0;
+}
+
+static int32_t find_stray(const struct vr_fileops_dirent *entry, void *payload)
+{
+    return is_stray(payload, entry->name) ? 1 : 0;
+}
+
+static int32_t remove_stray(const struct vr_fileops_dirent *entry, void *payload)
+{
+    struct strays *strays = payload;
+    if (is_stray(strays, entry->name)) {
+        vr_fileops_remove_tree(strays->workspace->dir, entry->name);
+    }
+    return 0;
+}
+
+static struct strays strays_of(vrift_workspace *workspace)
+{
+    struct strays strays = {.workspace = workspace};
+    vr_workspace_base_upper(workspace->base.number, strays.upper);
+    vr_workspace_base_work(workspace->base.number, strays.work);
+    return strays;
+}
+
+static bool has_strays(vrift_workspace *workspace)
+{
+    struct strays strays = strays_of(workspace);
+    return vr_fileops_readdir(workspace->dir, 0, find_stray, &strays) == 1;
+}
+
+void vr_workspace_sweep(vrift_workspace *workspace)
+{
+    struct strays strays = strays_of(workspace);
+    vr_fileops_readdir(workspace->dir, 0, remove_stray, &strays);
+}
+
 static int32_t open_dir(vrift_store *store, const char *name)
 {
     int all = open_all(store);
@@ -150,7 +195,8 @@ static int32_t open_workspace(vrift_store *store, const char *name, vrift_worksp
                              : result == -VRIFT_EOPNOTSUPP ? "it is of a newer version"
                                                            : NULL);
     }
-    if (vr_workspace_hold(workspace, &hold) == 0) {
+    /* Who only looks on must not be in the way of who wants the lock. */
+    if (has_strays(workspace) && vr_workspace_hold(workspace, &hold) == 0) {
         vr_workspace_sweep(workspace);
         vr_workspace_release(&hold);
     }
@@ -260,29 +306,6 @@ int32_t vrift_workspace_lock(vrift_workspace *workspace)
 }
 
 /* -- The pair of directories -------------------------------------------------------------------------------------- */
-
-struct strays {
-    vrift_workspace *workspace;
-    char upper[VR_WORKSPACE_DIR_NAME], work[VR_WORKSPACE_DIR_NAME];
-};
-
-static int32_t remove_stray(const struct vr_fileops_dirent *entry, void *payload)
-{
-    struct strays *strays = payload;
-    bool pair = strncmp(entry->name, "upper-", 6) == 0 || strncmp(entry->name, "work-", 5) == 0;
-    if (pair && strcmp(entry->name, strays->upper) != 0 && strcmp(entry->name, strays->work) != 0) {
-        vr_fileops_remove_tree(strays->workspace->dir, entry->name);
-    }
-    return 0;
-}
-
-void vr_workspace_sweep(vrift_workspace *workspace)
-{
-    struct strays strays = {.workspace = workspace};
-    vr_workspace_base_upper(workspace->base.number, strays.upper);
-    vr_workspace_base_work(workspace->base.number, strays.work);
-    vr_fileops_readdir(workspace->dir, 0, remove_stray, &strays);
-}
 
 int32_t vr_workspace_replace(vrift_workspace *workspace, const struct vr_workspace_base *base)
 {
