@@ -210,6 +210,33 @@ static void opening_beneath_never_leaves(void **state)
     }
 }
 
+static void a_path_longer_than_the_system_takes_is_opened_beneath(void **state)
+{
+    struct place *place = *state;
+    char *path = calloc(300, 26);
+    assert_non_null(path);
+    int dir = dup(place->dir);
+    for (int i = 0; i < 300; i++) {
+        strcat(path, "a_rather_long_directory/");
+        assert_int_equal(mkdirat(dir, "a_rather_long_directory", 0755), 0);
+        int next = openat(dir, "a_rather_long_directory", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(next >= 0);
+        close(dir);
+        dir = next;
+    }
+    make_file(dir, "file", "x");
+    close(dir);
+    for (uint32_t how = 0; how <= VR_FILEOPS_NO_OPENAT2; how++) {
+        close((int)check_ok(vr_fileops_open_beneath(place->dir, path, O_RDONLY | O_DIRECTORY, 0, how)));
+        size_t length = strlen(path);
+        strcpy(path + length, "file");
+        close((int)check_ok(vr_fileops_open_beneath(place->dir, path, O_RDONLY, 0, how)));
+        path[length] = '\0';
+    }
+    check_ok(vr_fileops_remove_tree(place->dir, "a_rather_long_directory"));
+    free(path);
+}
+
 static void a_path_is_made_with_its_parents_and_again(void **state)
 {
     struct place *place = *state;
@@ -383,6 +410,7 @@ int main(void)
         TEST(xattrs_follow_the_kernels_rules),
         TEST(readdir_goes_on_after_a_cookie_and_sees_every_name_once),
         TEST(opening_beneath_never_leaves),
+        TEST(a_path_longer_than_the_system_takes_is_opened_beneath),
         TEST(a_path_is_made_with_its_parents_and_again),
         TEST(a_tree_far_deeper_than_a_path_may_be_is_removed),
         TEST(a_wide_tree_with_read_only_directories_is_removed_and_symlinks_are_not_followed),

@@ -158,7 +158,8 @@ int32_t vr_fileops_open_beneath(int root, const char *path, int flags, uint32_t 
         if (fd >= 0)
             return (int32_t)fd;
         /* EPERM may be a filter's; EAGAIN a rename elsewhere that openat2() could not rule out. */
-        if (errno != ENOSYS && errno != EPERM && errno != EAGAIN)
+        int too_long = errno == ENAMETOOLONG && strlen(path) >= VRIFT_PATH_MAX; /* for one call, not for a walk */
+        if (errno != ENOSYS && errno != EPERM && errno != EAGAIN && !too_long)
             return vrift_err_from_host_errno(errno);
     }
     return walk(root, path, flags, mode);
