@@ -119,6 +119,9 @@ static int32_t try_share(const struct item *item, int dirfd, const char *name)
     int32_t result =
         vr_blob_link(item->checkout->store, &item->digest, item->stat.size, (item->stat.mode & 0111) != 0, dirfd, name);
     enum vr_fileops_class class = vr_fileops_classify_link(result);
+    /* It is the store that cannot make the inode to share; if the destination is full as well, the copy will say so. */
+    if (result == -VRIFT_EROFS || result == -VRIFT_ENOSPC || result == -VRIFT_EDQUOT)
+        class = VR_FILEOPS_UNSUPPORTED_FS;
     vr_fileops_rung_result(rung, 0, result, class);
     if (!result && (item->stat.uid != item->checkout->uid || item->stat.gid != item->checkout->gid))
         restore->skipped_owners++;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -59,6 +60,50 @@ static void an_empty_directory_is_replaced_and_a_mount_point_filled(void **state
     check_ok(vrift_checkout(snapshot, disk.path, NULL, NULL));
     tree_assert_same(place->src, disk.path, 0);
     vrift_snapshot_unref(snapshot);
+    disk_eject(&disk);
+}
+
+/* Writes until there is no more room. */
+static void fill_disk(const struct disk *disk)
+{
+    static const char zeros[65536];
+    char path[sizeof disk->path + 16];
+    snprintf(path, sizeof path, "%s/fill", disk->path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    while (write(fd, zeros, sizeof zeros) > 0)
+        continue;
+    close(fd);
+}
+
+/* What can be shared is shared through an inode of the store, which is made when first needed. */
+static void a_store_that_cannot_be_written_is_checked_out_by_copying(void **state)
+{
+    struct place *place = *state;
+    struct disk disk;
+    const uint32_t links[] = {VRIFT_LINK_SMART, VRIFT_LINK_HARDLINK, VRIFT_LINK_COPY};
+    place_put(place->src, "file", "text", 0444);
+    disk_insert(&disk, "tmpfs", 8);
+    if (disk.missing)
+        skip_because("tmpfs: %s", disk.missing);
+    vrift_store_close(place->store);
+    snprintf(place->store_path, sizeof place->store_path, "%s/store", disk.path);
+    place_open_store(place);
+    vrift_snapshot *snapshot = place_import(place, VRIFT_IMPORT_TIMELESS);
+    fill_disk(&disk);
+    for (size_t i = 0; i < 6; i++) { /* full first, then read-only */
+        struct vrift_checkout_options options = place_options(links[i % 3]);
+        struct vrift_checkout_result result;
+        if (i == 3)
+            assert_int_equal(mount(NULL, disk.path, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+        snprintf(place->dest, sizeof place->dest, "%s/dest%zu", place->path, i);
+        check_ok(vrift_checkout(snapshot, place->dest, &options, &result));
+        assert_int_equal(result.rungs.copy, 1);
+        assert_int_equal(place_stat(place->dest, "file").st_size, 4);
+    }
+    vrift_snapshot_unref(snapshot);
+    vrift_store_close(place->store);
+    place->store = NULL;
     disk_eject(&disk);
 }
 
@@ -305,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_destination_in_use_is_refused),
         TEST(an_empty_directory_is_replaced_and_a_mount_point_filled),
+        TEST(a_store_that_cannot_be_written_is_checked_out_by_copying),
         TEST(a_full_disk_leaves_no_destination),
         TEST(progress_ends_at_its_total_and_can_cancel),
         TEST(a_flipped_bit_in_a_small_content_is_noticed),
