@@ -96,7 +96,12 @@ class Report:
                     '%.2f' % twin['ratio'] if twin else '', row['samples']))
 
     def write_svg(self, path):
-        rows = [row for row in self.rows if row['metric'] != 'cpu_s' or row['bench'] == 'build']
+        """Wall time, and CPU time of builds; how an operation grows is no comparison and has no bar."""
+        growth = ('the same of', 'target')
+        rows = [row for row in self.rows if row['metric'] != 'cpu_s' and not row['peer'].startswith(growth)]
+        builds = [row for row in self.rows if row['metric'] == 'cpu_s' and row['bench'] == 'build']
+        last = max([i for i, row in enumerate(rows) if row['bench'] == 'build'], default=-1)
+        rows[last + 1:last + 1] = builds
         with open(path, 'w') as out:
             out.write(chart(rows))
 
