@@ -54,7 +54,8 @@ int32_t vr_fileops_open_beneath(int root, const char *path, int flags, uint32_t 
 
 /*
  * Removes name in dirfd and all below it, of any depth; missing is success. Follows no symlinks; -VRIFT_EBUSY at a
- * mount. Gives itself the rights to directories of ours that lack them.
+ * mount. Gives itself the rights to directories of ours that lack them. While others change the tree it may give up
+ * with -VRIFT_ESTALE, -VRIFT_ENOTEMPTY, -VRIFT_ENOTDIR or -VRIFT_EISDIR, having touched nothing outside.
  */
 int32_t vr_fileops_remove_tree(int dirfd, const char *name);
 

@@ -101,7 +101,9 @@ static void removal_spares_what_is_outside(void **state)
     char name[64];
     for (int i = 0; i < 300; i++) {
         int32_t result = vr_fileops_remove_tree(place->dir, "tree");
-        assert_true(result == 0 || result == -VRIFT_ESTALE || result == -VRIFT_ENOTEMPTY);
+        if (result != -VRIFT_ESTALE && result != -VRIFT_ENOTEMPTY && result != -VRIFT_ENOTDIR &&
+            result != -VRIFT_EISDIR)
+            check_ok(result);
         assert_int_equal(faccessat(place->dir, "outside/secret", F_OK, 0), 0);
         assert_int_equal(faccessat(place->dir, "outside/below/precious", F_OK, 0), 0);
         mkdirat(place->dir, "tree", 0755);
