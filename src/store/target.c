@@ -2,6 +2,7 @@
 #include "store/target.h"
 
 #include "core/alloc.h"
+#include "platform/durable.h"
 
 #include <vrift/error.h>
 
@@ -152,6 +153,16 @@ static int32_t forget_inheritance(int dir, uint32_t *mode)
     return vr_fileops_set_mode(dir, "", 0700);
 }
 
+/*
+ * Of several that found the directory empty one may fill it: the others' failure would remove what that one made. The
+ * lock goes with the descriptor; a file system without locks leaves only the second look.
+ */
+static int32_t claim_in_place(int root)
+{
+    int32_t result = vr_durable_lock(root);
+    return result == -VRIFT_EAGAIN ? -VRIFT_ENOTEMPTY : vr_fileops_readdir(root, 0, found_entry, NULL);
+}
+
 int32_t vr_target_make_root(struct vr_target *target)
 {
     if (!target->in_place) {
@@ -167,6 +178,9 @@ int32_t vr_target_make_root(struct vr_target *target)
     }
     if (target->root < 0)
         return host_error();
+    int32_t result = target->in_place ? claim_in_place(target->root) : 0;
+    if (result)
+        return result;
     target->filling = target->in_place;
     return forget_inheritance(target->root, &target->mode);
 }

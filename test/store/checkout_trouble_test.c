@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* vrift_checkout() when something is in its way: a destination in use, a full disk, damage, death, rivals, few files. */
+#include "store/target.h"
 #include "support/check.h"
 #include "support/disk.h"
 #include "support/place.h"
@@ -326,6 +327,29 @@ static void of_checkouts_to_one_place_exactly_one_wins(void **state)
     vrift_snapshot_unref(snapshot);
 }
 
+/* A directory behind a symlink is filled where it is; both of two rivals may have found it empty. */
+static void of_rivals_that_fill_one_directory_the_loser_removes_nothing(void **state)
+{
+    struct place *place = *state;
+    char link[4300];
+    snprintf(link, sizeof link, "%s/link", place->path);
+    assert_int_equal(mkdir(place->dest, 0755), 0);
+    assert_int_equal(symlink(place->dest, link), 0);
+    struct vr_target first, second, third;
+    check_ok(vr_target_open(&first, link));
+    check_ok(vr_target_open(&second, link));
+    check_ok(vr_target_open(&third, link));
+    check_ok(vr_target_make_root(&first));
+    check_error(-VRIFT_ENOTEMPTY, vr_target_make_root(&second));
+    place_put(place->dest, "made", "by the first", 0644);
+    vr_target_close(&second);
+    check_ok(vr_target_publish(&first));
+    vr_target_close(&first);
+    check_error(-VRIFT_ENOTEMPTY, vr_target_make_root(&third));
+    vr_target_close(&third);
+    assert_int_equal(tree_count_names(place->dest), 1);
+}
+
 static void few_descriptors_suffice_for_a_deep_tree(void **state)
 {
     struct place *place = *state;
@@ -358,6 +382,7 @@ int main(void)
         TEST(a_flipped_bit_in_the_index_changes_nothing),
         TEST(a_killed_checkout_leaves_nothing_that_looks_whole),
         TEST(of_checkouts_to_one_place_exactly_one_wins),
+        TEST(of_rivals_that_fill_one_directory_the_loser_removes_nothing),
         TEST(few_descriptors_suffice_for_a_deep_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
