@@ -309,6 +309,9 @@ fi
 
 who=user
 via=overlay
+if [ "${VRIFT_SANITIZE:-}" = thread ]; then
+    no_user_overlay="the thread sanitizer's own thread keeps a process from making a user namespace"
+fi
 if [ -n "$no_user_overlay" ]; then
     skip "an ordinary user, overlay" "$no_user_overlay"
 else
