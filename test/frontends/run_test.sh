@@ -42,6 +42,11 @@ run_in() {
 run() {
     run_in w "$@"
 }
+run_ignoring_children() {
+    (become_who timeout -k 1 20 python3 -c 'import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])' "$scratch/vrift" --store "$store" run -q --via="$via" --workspace w "$@")
+}
 fresh() {
     vrift workspace remove "$1" >/dev/null 2>&1
     vrift workspace create "$@" >/dev/null
@@ -99,6 +104,7 @@ restored() {
 
 check_statuses() {
     check_status 7 "$title: the exit status is the command's" run -- sh -c 'exit 7'
+    check_status 7 "$title: also where the caller ignores the end of its children" run_ignoring_children -- sh -c 'exit 7'
     check_status 0 "$title: success is 0" run -- true
     check_status 127 "$title: no such command is 127" run -- no-such-command
     check_status 126 "$title: what cannot be executed is 126" run -- /etc/passwd

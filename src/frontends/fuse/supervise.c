@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -393,6 +394,7 @@ void vr_supervise(const struct vr_supervise_plan *plan, struct vr_supervise_outc
     memset(out, 0, sizeof(*out));
     out->error = -ECHILD;
     (void)snprintf(out->why, sizeof(out->why), "the process that keeps the command was killed");
+    (void)signal(SIGCHLD, SIG_DFL); /* whoever ignores it, as our caller may have, is not told of a child's end */
     self.signals = block_signals(passed_on, &mask);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (self.signals >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == 0) {
