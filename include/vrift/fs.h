@@ -228,7 +228,8 @@ VRIFT_API int64_t vrift_getxattrat(vrift_task *task, int32_t dirfd, const char *
                                    size_t len, uint64_t flags);
 
 /**
- * Sets an extended attribute, as setxattr(2).
+ * Sets an extended attribute, as setxattr(2). "user." needs write permission, "system." the owner, "trusted." and
+ * "security." VRIFT_CAP_SYS_ADMIN.
  *
  * @param value at most 65536 bytes
  * @param flags as vrift_getxattrat(), and VRIFT_XATTR_CREATE, VRIFT_XATTR_REPLACE

@@ -192,7 +192,10 @@ struct vrift_dirent {
 #define VRIFT_XATTR_CREATE  1ULL
 #define VRIFT_XATTR_REPLACE 2ULL
 
-/* Flags of a mount. */
+/*
+ * Flags of a mount. libvrift executes nothing: NOSUID is only recorded, for embedders to read back from vrift_statfs(),
+ * and NOEXEC shows in vrift_faccessat() alone. NODEV makes opening a device node answer -VRIFT_EACCES.
+ */
 #define VRIFT_MOUNT_RDONLY      0x0001ULL
 #define VRIFT_MOUNT_NOSUID      0x0002ULL
 #define VRIFT_MOUNT_NODEV       0x0004ULL
