@@ -5,7 +5,6 @@
 #include "platform/durable.h"
 #include "platform/fileops.h"
 #include "store/seal.h"
-#include "store/tree.h"
 
 #include <vrift/error.h>
 
@@ -34,7 +33,7 @@ static int have_loose(vrift_store *store, const char *name, const struct vr_dige
     if (fstatat(store->objects, name, &stat, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(stat.st_mode) ||
         (uint64_t)stat.st_size != length)
         return 0;
-    if (stat.st_mtim.tv_sec == VR_TREE_FIXED_SECONDS && stat.st_mtim.tv_nsec == 0)
+    if (vr_seal_holds((struct vrift_timespec){stat.st_mtim.tv_sec, (uint32_t)stat.st_mtim.tv_nsec, 0}))
         return 1;
     int fd = openat(store->objects, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     int whole = fd >= 0 && vr_seal_check(fd, digest) == 0;

@@ -89,7 +89,7 @@ int32_t vr_index_map(struct vr_index *index, int dirfd, const char *name)
     if (!map)
         return error ? error : stat.size ? -VRIFT_ENOMEM : -VRIFT_EUCLEAN;
     error = vr_index_attach(index, map, (size_t)stat.size);
-    if (!error && !vr_seal_holds(&stat))
+    if (!error && !vr_seal_holds(stat.mtime))
         error = vr_index_check_body(index);
     index->mapped = !error;
     if (error)

@@ -49,7 +49,28 @@ static int32_t check_pack(struct vr_pack *pack)
     return check_trailer(pack);
 }
 
-static const char *verify_table(const struct vr_pack *pack);
+static const char *verify_table(const struct vr_pack *pack)
+{
+    const uint8_t *trailer = pack->map + pack->size - VR_PACK_TRAILER_SIZE;
+    struct vr_digest sum;
+    char name[VR_DIGEST_HEX];
+    vr_digest_of(pack->fanout, VR_PACK_FANOUT_SIZE + (size_t)pack->count * VR_PACK_ENTRY_SIZE, &sum);
+    if (memcmp(sum.bytes, trailer + TRAILER_TABLE_SUM, VR_DIGEST_SIZE) != 0)
+        return "the table does not match its checksum";
+    vr_digest_hex(&sum, name);
+    if (memcmp(name, pack->name, 64) != 0 || strcmp(pack->name + 64, ".pack") != 0)
+        return "the name is not that of the table";
+    uint32_t counts[256] = {0};
+    for (uint64_t i = 0; i < pack->count; i++)
+        counts[pack->entries[i * VR_PACK_ENTRY_SIZE]]++;
+    uint32_t total = 0;
+    for (unsigned i = 0; i < 256; i++) {
+        total += counts[i];
+        if (vr_bytes_get32(pack->fanout + (size_t)4 * i) != total)
+            return "the fan-out does not match the table";
+    }
+    return NULL;
+}
 
 int32_t vr_pack_open(int dirfd, const char *name, struct vr_pack **out)
 {
@@ -66,7 +87,7 @@ int32_t vr_pack_open(int dirfd, const char *name, struct vr_pack **out)
         pack->size = (size_t)stat.size;
         pack->map = vr_os_map(pack->fd, pack->size);
         error = pack->map ? check_pack(pack) : pack->size ? -VRIFT_ENOMEM : -VRIFT_EUCLEAN;
-        pack->suspect = !vr_seal_holds(&stat);
+        pack->suspect = !vr_seal_holds(stat.mtime);
     }
     if (!error && pack->suspect && verify_table(pack))
         error = -VRIFT_EUCLEAN;
@@ -135,29 +156,6 @@ static const char *verify_record(const struct vr_pack *pack, const struct vr_pac
             return error == -VRIFT_ENOMEM ? "out of memory" : "a compressed blob cannot be expanded";
     }
     return vr_digest_equal(&sum, &place->digest) ? NULL : "a blob does not match its digest";
-}
-
-static const char *verify_table(const struct vr_pack *pack)
-{
-    const uint8_t *trailer = pack->map + pack->size - VR_PACK_TRAILER_SIZE;
-    struct vr_digest sum;
-    char name[VR_DIGEST_HEX];
-    vr_digest_of(pack->fanout, VR_PACK_FANOUT_SIZE + (size_t)pack->count * VR_PACK_ENTRY_SIZE, &sum);
-    if (memcmp(sum.bytes, trailer + TRAILER_TABLE_SUM, VR_DIGEST_SIZE) != 0)
-        return "the table does not match its checksum";
-    vr_digest_hex(&sum, name);
-    if (memcmp(name, pack->name, 64) != 0 || strcmp(pack->name + 64, ".pack") != 0)
-        return "the name is not that of the table";
-    uint32_t counts[256] = {0};
-    for (uint64_t i = 0; i < pack->count; i++)
-        counts[pack->entries[i * VR_PACK_ENTRY_SIZE]]++;
-    uint32_t total = 0;
-    for (unsigned i = 0; i < 256; i++) {
-        total += counts[i];
-        if (vr_bytes_get32(pack->fanout + (size_t)4 * i) != total)
-            return "the fan-out does not match the table";
-    }
-    return NULL;
 }
 
 int32_t vr_pack_place(const struct vr_pack *pack, uint64_t at, struct vr_pack_place *out)

@@ -21,9 +21,9 @@ int32_t vr_seal(int fd, uint32_t mode)
     return error ? error : vr_seal_name(fd, "");
 }
 
-int vr_seal_holds(const struct vrift_stat *stat)
+int vr_seal_holds(struct vrift_timespec mtime)
 {
-    return stat->mtime.sec == sealed.sec && stat->mtime.nsec == sealed.nsec;
+    return mtime.sec == sealed.sec && mtime.nsec == sealed.nsec;
 }
 
 static int32_t compare(int fd, uint64_t size, const struct vr_digest *digest)
@@ -44,7 +44,7 @@ int32_t vr_seal_check(int fd, const struct vr_digest *digest)
 {
     struct vrift_stat stat;
     int32_t error = vr_fileops_stat(fd, "", &stat);
-    if (error || vr_seal_holds(&stat))
+    if (error || vr_seal_holds(stat.mtime))
         return error;
     return (stat.mode & VRIFT_S_IFMT) == VRIFT_S_IFREG ? compare(fd, stat.size, digest) : -VRIFT_EUCLEAN;
 }

@@ -16,7 +16,8 @@
 int32_t vr_seal(int fd, uint32_t mode);
 int32_t vr_seal_name(int dirfd, const char *name);
 
-int vr_seal_holds(const struct vrift_stat *stat);
+/* Whether a file with this mtime is as it was published. */
+int vr_seal_holds(struct vrift_timespec mtime);
 
 /* Whether an open file's seal holds, or its content has this digest all the same. 0; -VRIFT_EUCLEAN; an error. */
 int32_t vr_seal_check(int fd, const struct vr_digest *digest);
