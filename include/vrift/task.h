@@ -27,6 +27,10 @@ struct vrift_task_options {
     uint32_t reserved;
 };
 
+/* What vrift_task_clone() lets two tasks share; the numbers are Linux's. */
+#define VRIFT_CLONE_FS    0x0200ULL /* root, current directory and umask */
+#define VRIFT_CLONE_FILES 0x0400ULL /* the table of descriptors */
+
 VRIFT_BEGIN_DECLS
 
 /**
@@ -85,7 +89,20 @@ VRIFT_API int32_t vrift_task_new(vrift_ns *ns, vrift_cred *cred, const struct vr
 VRIFT_API int32_t vrift_task_fork(vrift_task *task, vrift_task **out);
 
 /**
- * Closes a task's descriptors and frees it.
+ * Makes a task like another, as clone(2): what the flags name is shared with it from now on, all else is as
+ * vrift_task_fork() makes it. Credentials are never shared: vrift_task_set_cred() changes those of one task, so that
+ * many users can work on one table of descriptors. POSIX record locks belong to the table.
+ *
+ * @param flags VRIFT_CLONE_FS, VRIFT_CLONE_FILES
+ * @param[out] out the new task, to be freed with vrift_task_free()
+ * @return 0; -VRIFT_ENOMEM; -VRIFT_EINVAL for another flag.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_task_clone(vrift_task *task, uint64_t flags, vrift_task **out);
+
+/**
+ * Frees a task, and closes the descriptors of its table unless another task shares it.
  *
  * @param task may be NULL
  * Thread safety: no other thread may use the task.

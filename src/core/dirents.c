@@ -129,7 +129,7 @@ int64_t vrift_getdents(vrift_task *task, int32_t fd, void *buf, size_t len, uint
     vrift_file *file;
     if (!task || !buf || flags)
         return -VRIFT_EINVAL;
-    int64_t result = vr_fdtable_get_open(&task->files, fd, &file);
+    int64_t result = vr_fdtable_get_open(task->files, fd, &file);
     if (result)
         return result;
     if (!vr_is_dir(file->path.dentry->inode)) {

@@ -22,19 +22,27 @@ static void unlock_table(struct vr_fdtable *table)
     vr_lockrank_give(VR_RANK_LEAF);
 }
 
-int32_t vr_fdtable_init(struct vr_fdtable *table, uint32_t limit)
+struct vr_fdtable *vr_fdtable_new(vrift_vfs *vfs, uint32_t limit)
 {
-    memset(table, 0, sizeof *table);
+    struct vr_fdtable *table = vr_alloc_zero(vfs->allocator, 1, sizeof *table);
+    if (!table || vr_os_mutex_init(&table->lock)) {
+        vr_alloc_free(vfs->allocator, table);
+        return NULL;
+    }
+    atomic_init(&table->refs, 1);
     table->limit = limit;
-    return vr_os_mutex_init(&table->lock);
+    return table;
 }
 
-void vr_fdtable_dispose(vrift_vfs *vfs, struct vr_fdtable *table)
+void vr_fdtable_unref(vrift_vfs *vfs, struct vr_fdtable *table)
 {
+    if (!table || atomic_fetch_sub_explicit(&table->refs, 1, memory_order_acq_rel) != 1)
+        return;
     for (uint32_t i = 0; i < table->count; i++)
         vrift_file_unref(table->slots[i].file);
     vr_alloc_free(vfs->allocator, table->slots);
     vr_os_mutex_destroy(&table->lock);
+    vr_alloc_free(vfs->allocator, table);
 }
 
 int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out)
@@ -184,24 +192,32 @@ int32_t vr_fdtable_replace(vrift_vfs *vfs, struct vr_fdtable *table, int32_t fd,
     return error;
 }
 
-int32_t vr_fdtable_copy(vrift_vfs *vfs, struct vr_fdtable *from, struct vr_fdtable *to)
+/* Under the lock of `from`: takes a reference on all that it holds. */
+static void copy_slots(const struct vr_fdtable *from, struct vr_fdtable *to)
 {
-    for (;;) {
+    for (uint32_t i = 0; i < from->count; i++) {
+        if (!from->slots[i].file)
+            continue;
+        to->slots[i] = from->slots[i];
+        vrift_file_ref(to->slots[i].file);
+    }
+}
+
+struct vr_fdtable *vr_fdtable_copy(vrift_vfs *vfs, struct vr_fdtable *from)
+{
+    struct vr_fdtable *to = vr_fdtable_new(vfs, 0);
+    for (bool done = !to; !done;) {
         lock_table(from);
         uint32_t count = from->count;
-        if (count <= to->count) {
-            for (uint32_t i = 0; i < count; i++) {
-                if (!from->slots[i].file)
-                    continue;
-                to->slots[i] = from->slots[i];
-                vrift_file_ref(to->slots[i].file);
-            }
-        }
+        to->limit = from->limit;
+        done = count <= to->count;
+        if (done)
+            copy_slots(from, to);
         unlock_table(from);
-        if (count <= to->count)
-            return 0;
-        int32_t error = grow(vfs, to, count);
-        if (error)
-            return error;
+        if (!done && grow(vfs, to, count)) {
+            vr_fdtable_unref(vfs, to);
+            return NULL;
+        }
     }
+    return to;
 }

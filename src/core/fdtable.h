@@ -5,9 +5,10 @@
 
 #include "core/object.h"
 
-int32_t vr_fdtable_init(struct vr_fdtable *table, uint32_t limit);
-/* Closes all. */
-void vr_fdtable_dispose(vrift_vfs *vfs, struct vr_fdtable *table);
+/* An empty table with one reference; NULL without memory. */
+struct vr_fdtable *vr_fdtable_new(vrift_vfs *vfs, uint32_t limit);
+/* Drops a reference; the last one closes all. NULL is fine. */
+void vr_fdtable_unref(vrift_vfs *vfs, struct vr_fdtable *table);
 
 /* The description behind a descriptor, with a reference; -VRIFT_EBADF. */
 int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out);
@@ -28,7 +29,7 @@ int32_t vr_fdtable_remove(struct vr_fdtable *table, int32_t fd, vrift_file **out
 int32_t vr_fdtable_replace(vrift_vfs *vfs, struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec,
                            vrift_file **before);
 
-/* Fills an empty table with what another holds. */
-int32_t vr_fdtable_copy(vrift_vfs *vfs, struct vr_fdtable *from, struct vr_fdtable *to);
+/* A table of its own that holds the same; NULL without memory. */
+struct vr_fdtable *vr_fdtable_copy(vrift_vfs *vfs, struct vr_fdtable *from);
 
 #endif

@@ -23,13 +23,13 @@ int32_t vrift_close(vrift_task *task, int32_t fd)
     vrift_file *file;
     if (!task)
         return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_remove(&task->files, fd, &file);
+    int32_t error = vr_fdtable_remove(task->files, fd, &file);
     return error ? error : vr_description_put(file);
 }
 
 int32_t vrift_task_file(vrift_task *task, int32_t fd, vrift_file **out)
 {
-    return task && out ? vr_fdtable_get(&task->files, fd, out) : -VRIFT_EINVAL;
+    return task && out ? vr_fdtable_get(task->files, fd, out) : -VRIFT_EINVAL;
 }
 
 int32_t vrift_task_install(vrift_task *task, vrift_file *file)
@@ -37,10 +37,10 @@ int32_t vrift_task_install(vrift_task *task, vrift_file *file)
     int32_t fd;
     if (!task || !file || file->vfs != task->vfs)
         return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_reserve(task->vfs, &task->files, &fd);
+    int32_t error = vr_fdtable_reserve(task->vfs, task->files, &fd);
     if (error)
         return error;
-    vr_fdtable_fill(&task->files, fd, vrift_file_ref(file), false);
+    vr_fdtable_fill(task->files, fd, vrift_file_ref(file), false);
     return fd;
 }
 
@@ -49,7 +49,7 @@ int32_t vrift_dup(vrift_task *task, int32_t fd)
     vrift_file *file;
     if (!task)
         return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get(&task->files, fd, &file);
+    int32_t error = vr_fdtable_get(task->files, fd, &file);
     if (error)
         return error;
     int32_t result = vrift_task_install(task, file);
@@ -62,10 +62,10 @@ int32_t vrift_dup3(vrift_task *task, int32_t old_fd, int32_t new_fd, uint64_t fl
     vrift_file *file, *before = NULL;
     if (!task || flags & ~VRIFT_O_CLOEXEC || old_fd == new_fd)
         return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get(&task->files, old_fd, &file);
+    int32_t error = vr_fdtable_get(task->files, old_fd, &file);
     if (error)
         return error;
-    error = vr_fdtable_replace(task->vfs, &task->files, new_fd, file, flags & VRIFT_O_CLOEXEC, &before);
+    error = vr_fdtable_replace(task->vfs, task->files, new_fd, file, flags & VRIFT_O_CLOEXEC, &before);
     if (error) {
         vrift_file_unref(file);
         return error;
@@ -176,7 +176,7 @@ int64_t vrift_readv(vrift_task *task, int32_t fd, const struct vrift_iovec *iov,
     vrift_file *file;
     if (!task)
         return -VRIFT_EINVAL;
-    int64_t result = vr_fdtable_get(&task->files, fd, &file);
+    int64_t result = vr_fdtable_get(task->files, fd, &file);
     if (result)
         return result;
     result = check_readable(file);
@@ -198,7 +198,7 @@ int64_t vrift_writev(vrift_task *task, int32_t fd, const struct vrift_iovec *iov
     vrift_file *file;
     if (!task)
         return -VRIFT_EINVAL;
-    int64_t result = vr_fdtable_get(&task->files, fd, &file);
+    int64_t result = vr_fdtable_get(task->files, fd, &file);
     if (result)
         return result;
     result = check_writable(file);
@@ -265,7 +265,7 @@ int64_t vrift_pread(vrift_task *task, int32_t fd, void *buf, size_t len, uint64_
     vrift_file *file;
     if (!task)
         return -VRIFT_EINVAL;
-    int64_t result = vr_fdtable_get(&task->files, fd, &file);
+    int64_t result = vr_fdtable_get(task->files, fd, &file);
     if (result)
         return result;
     result = vrift_file_pread(file, buf, len, offset);
@@ -278,7 +278,7 @@ int64_t vrift_pwrite(vrift_task *task, int32_t fd, const void *buf, size_t len, 
     vrift_file *file;
     if (!task || offset > INT64_MAX)
         return -VRIFT_EINVAL;
-    int64_t result = vr_fdtable_get(&task->files, fd, &file);
+    int64_t result = vr_fdtable_get(task->files, fd, &file);
     if (result)
         return result;
     vrift_cred *cred = vr_walk_cred(task);
@@ -323,7 +323,7 @@ int64_t vrift_lseek(vrift_task *task, int32_t fd, int64_t offset, int32_t whence
     vrift_file *file;
     if (!task)
         return -VRIFT_EINVAL;
-    int64_t result = vr_fdtable_get_open(&task->files, fd, &file);
+    int64_t result = vr_fdtable_get_open(task->files, fd, &file);
     if (result)
         return result;
     vr_description_lock(file);
@@ -342,7 +342,7 @@ int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length)
     vrift_file *file;
     if (!task || length > INT64_MAX)
         return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get_open(&task->files, fd, &file);
+    int32_t error = vr_fdtable_get_open(task->files, fd, &file);
     if (error)
         return error;
     if (!file->writable) {
@@ -361,7 +361,7 @@ int32_t vrift_fsync(vrift_task *task, int32_t fd)
     vrift_file *file;
     if (!task)
         return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get_open(&task->files, fd, &file);
+    int32_t error = vr_fdtable_get_open(task->files, fd, &file);
     if (error)
         return error;
     error = vr_dispatch_fsync(file->path.dentry->inode, file->handle);
@@ -379,7 +379,7 @@ int32_t vrift_fstat(vrift_task *task, int32_t fd, struct vrift_stat *out)
     vrift_file *file;
     if (!task || !out)
         return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get(&task->files, fd, &file);
+    int32_t error = vr_fdtable_get(task->files, fd, &file);
     if (error)
         return error;
     error = vr_attr_stat(&file->path, out);

@@ -89,7 +89,7 @@ static int32_t make_once(vrift_task *task, int32_t dirfd, const char *path, cons
         error = -VRIFT_EPERM;
     if (!error) {
         how.uid = place.walk.cred->uid;
-        vr_perm_inherit(place.walk.cred, place.dir->inode, atomic_load(&task->umask), &how.mode, &how.gid);
+        vr_perm_inherit(place.walk.cred, place.dir->inode, atomic_load(&task->place->umask), &how.mode, &how.gid);
         error = vr_newname_create(place.dir, &place.walk.last, &how, &place.reap, &made);
     }
     if (!error)

@@ -195,7 +195,7 @@ static int32_t open_path(struct opening *opening)
 static void inherit(struct opening *opening, struct vr_inode *dir, struct vrift_create *how)
 {
     *how = (struct vrift_create){.mode = VRIFT_S_IFREG | (opening->mode & 07777), .uid = opening->walk.cred->uid};
-    vr_perm_inherit(opening->walk.cred, dir, atomic_load(&opening->task->umask), &how->mode, &how->gid);
+    vr_perm_inherit(opening->walk.cred, dir, atomic_load(&opening->task->place->umask), &how->mode, &how->gid);
 }
 
 /* What the last name means, or a new file; held in *out. */
@@ -315,7 +315,7 @@ static int32_t open_how(vrift_task *task, int32_t dirfd, const char *path, const
     opening.created = false;
     opening.dir_mode = opening.dir_uid = 0;
     int32_t fd;
-    int32_t error = vr_fdtable_reserve(task->vfs, &task->files, &fd);
+    int32_t error = vr_fdtable_reserve(task->vfs, task->files, &fd);
     if (error)
         return error;
     error = vr_description_new(task->vfs, &opening.file);
@@ -325,10 +325,10 @@ static int32_t open_how(vrift_task *task, int32_t dirfd, const char *path, const
             vrift_file_unref(opening.file);
     }
     if (error) {
-        vr_fdtable_cancel(&task->files, fd);
+        vr_fdtable_cancel(task->files, fd);
         return error;
     }
-    vr_fdtable_fill(&task->files, fd, opening.file, how->flags & VRIFT_O_CLOEXEC);
+    vr_fdtable_fill(task->files, fd, opening.file, how->flags & VRIFT_O_CLOEXEC);
     return fd;
 }
 
@@ -382,10 +382,10 @@ int32_t vrift_reopen(vrift_task *task, int32_t fd, uint64_t flags)
     if (!task || flags & (VRIFT_O_CREAT | VRIFT_O_EXCL | TMPFILE_BIT))
         return -VRIFT_EINVAL;
     flags &= flags & VRIFT_O_PATH ? PATH_FLAGS : OPEN_FLAGS;
-    int32_t error = vr_fdtable_get(&task->files, fd, &from);
+    int32_t error = vr_fdtable_get(task->files, fd, &from);
     if (error)
         return error;
-    error = vr_fdtable_reserve(task->vfs, &task->files, &fresh);
+    error = vr_fdtable_reserve(task->vfs, task->files, &fresh);
     if (error) {
         vrift_file_unref(from);
         return error;
@@ -398,9 +398,9 @@ int32_t vrift_reopen(vrift_task *task, int32_t fd, uint64_t flags)
     }
     vrift_file_unref(from);
     if (error) {
-        vr_fdtable_cancel(&task->files, fresh);
+        vr_fdtable_cancel(task->files, fresh);
         return error;
     }
-    vr_fdtable_fill(&task->files, fresh, file, flags & VRIFT_O_CLOEXEC);
+    vr_fdtable_fill(task->files, fresh, file, flags & VRIFT_O_CLOEXEC);
     return fresh;
 }

@@ -188,6 +188,7 @@ struct vr_slot {
 };
 
 struct vr_fdtable {
+    _Atomic uint32_t refs; /* tasks that share it */
     vr_os_mutex lock;
     struct vr_slot *slots; /* lock */
     uint32_t count;        /* lock */
@@ -195,14 +196,20 @@ struct vr_fdtable {
     uint32_t limit;
 };
 
-struct vrift_task {
-    vrift_vfs *vfs;      /* held */
-    vrift_ns *ns;        /* held */
+/* Where tasks stand; cloned tasks may share it. */
+struct vr_place {
+    _Atomic uint32_t refs;
+    _Atomic uint32_t umask;
     struct vr_path root; /* dcache lock; held */
     struct vr_path cwd;  /* dcache lock; held */
-    vrift_cred *cred;    /* dcache lock; held */
-    _Atomic uint32_t umask;
-    struct vr_fdtable files;
+};
+
+struct vrift_task {
+    vrift_vfs *vfs;           /* held */
+    vrift_ns *ns;             /* held */
+    struct vr_place *place;   /* held; constant */
+    struct vr_fdtable *files; /* held; constant */
+    vrift_cred *cred;         /* dcache lock; held */
 };
 
 struct vrift_file {

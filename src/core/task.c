@@ -74,18 +74,43 @@ void vrift_cred_unref(vrift_cred *cred)
 
 /* -- Tasks --------------------------------------------------------------------------------------------------------- */
 
-/* Takes over the reference on cred. */
-static int32_t make_task(vrift_ns *ns, vrift_cred *cred, uint32_t max_files, vrift_task **out)
+/* A place that is nowhere yet. */
+static struct vr_place *make_place(vrift_vfs *vfs, uint32_t umask)
 {
-    vrift_task *task = vr_alloc_zero(ns->vfs->allocator, 1, sizeof *task);
-    if (!task || vr_fdtable_init(&task->files, max_files)) {
-        vr_alloc_free(ns->vfs->allocator, task);
+    struct vr_place *place = vr_alloc_zero(vfs->allocator, 1, sizeof *place);
+    if (!place)
+        return NULL;
+    atomic_init(&place->refs, 1);
+    atomic_init(&place->umask, umask);
+    return place;
+}
+
+static void drop_place(vrift_vfs *vfs, struct vr_place *place)
+{
+    if (!place || atomic_fetch_sub_explicit(&place->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    vr_path_unref(&place->cwd);
+    vr_path_unref(&place->root);
+    vr_alloc_free(vfs->allocator, place);
+}
+
+/* Takes over the references on cred, place and files, of which the latter two may be NULL for want of memory. */
+static int32_t make_task(vrift_ns *ns, vrift_cred *cred, struct vr_place *place, struct vr_fdtable *files,
+                         vrift_task **out)
+{
+    vrift_vfs *vfs = ns->vfs;
+    vrift_task *task = place && files ? vr_alloc_zero(vfs->allocator, 1, sizeof *task) : NULL;
+    if (!task) {
+        vr_fdtable_unref(vfs, files);
+        drop_place(vfs, place);
         vrift_cred_unref(cred);
         return -VRIFT_ENOMEM;
     }
-    task->vfs = vr_vfs_ref(ns->vfs);
+    task->vfs = vr_vfs_ref(vfs);
     task->ns = vrift_ns_ref(ns);
     task->cred = cred;
+    task->place = place;
+    task->files = files;
     *out = task;
     return 0;
 }
@@ -106,45 +131,57 @@ int32_t vrift_task_new(vrift_ns *ns, vrift_cred *cred, const struct vrift_task_o
         error = vrift_cred_new(ns->vfs, NULL, &cred);
     vrift_task *task;
     if (!error)
-        error = make_task(ns, cred, own.max_files ? own.max_files : DEFAULT_MAX_FILES, &task);
+        error = make_task(ns, cred, make_place(ns->vfs, own.umask & 0777),
+                          vr_fdtable_new(ns->vfs, own.max_files ? own.max_files : DEFAULT_MAX_FILES), &task);
     if (error)
         return error;
-    atomic_init(&task->umask, own.umask & 0777);
     vr_dcache_read_begin(task->vfs);
     /* The topmost mount on the root's place. */
-    task->root = (struct vr_path){ns->root, ns->root->root};
-    for (struct vr_mount *above; (above = vr_mnt_find(task->vfs, task->root.mount, task->root.dentry));)
-        task->root = (struct vr_path){above, above->root};
-    task->cwd = task->root;
-    vr_path_ref(&task->root);
-    vr_path_ref(&task->cwd);
+    struct vr_path root = {ns->root, ns->root->root};
+    for (struct vr_mount *above; (above = vr_mnt_find(task->vfs, root.mount, root.dentry));)
+        root = (struct vr_path){above, above->root};
+    task->place->root = task->place->cwd = root;
+    vr_path_ref(&root);
+    vr_path_ref(&root);
     vr_dcache_read_end(task->vfs);
     *out = task;
     return 0;
 }
 
+static struct vr_place *copy_place(vrift_vfs *vfs, struct vr_place *from)
+{
+    struct vr_place *place = make_place(vfs, atomic_load(&from->umask));
+    if (!place)
+        return NULL;
+    vr_dcache_read_begin(vfs);
+    place->root = from->root;
+    place->cwd = from->cwd;
+    vr_path_ref(&place->root);
+    vr_path_ref(&place->cwd);
+    vr_dcache_read_end(vfs);
+    return place;
+}
+
+int32_t vrift_task_clone(vrift_task *task, uint64_t flags, vrift_task **out)
+{
+    if (!task || !out || flags & ~(VRIFT_CLONE_FILES | VRIFT_CLONE_FS))
+        return -VRIFT_EINVAL;
+    struct vr_place *place = task->place;
+    if (flags & VRIFT_CLONE_FS)
+        atomic_fetch_add_explicit(&place->refs, 1, memory_order_relaxed);
+    else
+        place = copy_place(task->vfs, place);
+    struct vr_fdtable *files = task->files;
+    if (flags & VRIFT_CLONE_FILES)
+        atomic_fetch_add_explicit(&files->refs, 1, memory_order_relaxed);
+    else
+        files = vr_fdtable_copy(task->vfs, files);
+    return make_task(task->ns, vr_walk_cred(task), place, files, out);
+}
+
 int32_t vrift_task_fork(vrift_task *task, vrift_task **out)
 {
-    vrift_task *child;
-    if (!task || !out)
-        return -VRIFT_EINVAL;
-    int32_t error = make_task(task->ns, vr_walk_cred(task), task->files.limit, &child);
-    if (error)
-        return error;
-    atomic_init(&child->umask, atomic_load(&task->umask));
-    vr_dcache_read_begin(task->vfs);
-    child->root = task->root;
-    child->cwd = task->cwd;
-    vr_path_ref(&child->root);
-    vr_path_ref(&child->cwd);
-    vr_dcache_read_end(task->vfs);
-    error = vr_fdtable_copy(task->vfs, &task->files, &child->files);
-    if (error) {
-        vrift_task_free(child);
-        return error;
-    }
-    *out = child;
-    return 0;
+    return vrift_task_clone(task, 0, out);
 }
 
 void vrift_task_free(vrift_task *task)
@@ -152,9 +189,8 @@ void vrift_task_free(vrift_task *task)
     if (!task)
         return;
     vrift_vfs *vfs = task->vfs;
-    vr_fdtable_dispose(vfs, &task->files);
-    vr_path_unref(&task->cwd);
-    vr_path_unref(&task->root);
+    vr_fdtable_unref(vfs, task->files);
+    drop_place(vfs, task->place);
     vrift_cred_unref(task->cred);
     vrift_ns_unref(task->ns);
     vr_alloc_free(vfs->allocator, task);
@@ -176,7 +212,7 @@ int32_t vrift_task_set_cred(vrift_task *task, vrift_cred *cred)
 
 int32_t vrift_umask(vrift_task *task, uint32_t mask)
 {
-    return task ? (int32_t)atomic_exchange(&task->umask, mask & 0777) : -VRIFT_EINVAL;
+    return task ? (int32_t)atomic_exchange(&task->place->umask, mask & 0777) : -VRIFT_EINVAL;
 }
 
 /* -- Where it is --------------------------------------------------------------------------------------------------- */
@@ -209,7 +245,7 @@ int32_t vrift_chdir(vrift_task *task, const char *path)
     if (error)
         vr_path_unref(&to);
     else
-        replace_path(task, &task->cwd, &to);
+        replace_path(task, &task->place->cwd, &to);
     return error;
 }
 
@@ -218,14 +254,14 @@ int32_t vrift_fchdir(vrift_task *task, int32_t fd)
     vrift_file *file;
     if (!task)
         return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get(&task->files, fd, &file);
+    int32_t error = vr_fdtable_get(task->files, fd, &file);
     if (error)
         return error;
     error = vr_is_dir(file->path.dentry->inode) ? may_enter(task, &file->path) : -VRIFT_ENOTDIR;
     if (!error) {
         struct vr_path to = file->path;
         vr_path_ref(&to);
-        replace_path(task, &task->cwd, &to);
+        replace_path(task, &task->place->cwd, &to);
     }
     vrift_file_unref(file);
     return error;
@@ -243,7 +279,7 @@ int32_t vrift_chroot(vrift_task *task, const char *path)
     if (error)
         vr_path_unref(&to);
     else
-        replace_path(task, &task->root, &to);
+        replace_path(task, &task->place->root, &to);
     return error;
 }
 
@@ -253,8 +289,8 @@ int64_t vrift_getcwd(vrift_task *task, char *buf, size_t len)
         return -VRIFT_EINVAL;
     struct vr_path root, cwd;
     vr_dcache_read_begin(task->vfs);
-    root = task->root;
-    cwd = task->cwd;
+    root = task->place->root;
+    cwd = task->place->cwd;
     int64_t result = vr_dpath_write(&root, &cwd, true, buf, len);
     vr_dcache_read_end(task->vfs);
     return result;

@@ -262,16 +262,16 @@ static int32_t start(struct vr_walk *walk)
     vrift_task *task = walk->task;
     walk->started = true;
     walk->cred = task->cred;
-    walk->root = task->root;
+    walk->root = task->place->root;
     bool absolute = walk->p < walk->end && *walk->p == '/';
     if (absolute && walk->resolve & VRIFT_RESOLVE_BENEATH)
         return -VRIFT_EXDEV;
     if (absolute && !(walk->resolve & VRIFT_RESOLVE_IN_ROOT))
-        walk->path = task->root;
+        walk->path = task->place->root;
     else if (walk->dir_file)
         walk->path = walk->dir_file->path;
     else
-        walk->path = task->cwd;
+        walk->path = task->place->cwd;
     if (walk->resolve & SCOPED)
         walk->root = walk->path;
     return 0;
@@ -386,7 +386,7 @@ int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, con
         return -VRIFT_ENOENT;
     if (dirfd == VRIFT_AT_FDCWD || (*path == '/' && !(resolve & SCOPED)))
         return 0;
-    return vr_fdtable_get(&task->files, dirfd, &walk->dir_file);
+    return vr_fdtable_get(task->files, dirfd, &walk->dir_file);
 }
 
 int32_t vr_walk_run(struct vr_walk *walk)
