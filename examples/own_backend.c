@@ -59,13 +59,13 @@ static int32_t squares_walk(void *self, const struct vrift_node *dir, const stru
     return answer(self, (uint32_t)number, &entries[0]);
 }
 
-static int32_t squares_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, vrift_emit_fn emit,
-                               void *payload, uint32_t *end)
+static int32_t squares_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, uint64_t mask,
+                               vrift_emit_fn emit, void *payload, uint32_t *end)
 {
     char name[32];
-    (void)self, (void)dir;
+    (void)self, (void)dir, (void)mask;
     for (; cookie < ROOT; cookie++) {
-        struct vrift_dir_entry entry = {name, 0, VRIFT_DT_REG, cookie + 1, cookie + 1};
+        struct vrift_dir_entry entry = {.name = name, .type = VRIFT_DT_REG, .ino = cookie + 1, .cookie = cookie + 1};
         entry.name_length = (uint32_t)snprintf(name, sizeof name, "%u", (unsigned)cookie);
         if (emit(&entry, payload))
             return 0;

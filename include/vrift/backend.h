@@ -90,9 +90,10 @@ struct vrift_setattr {
 struct vrift_dir_entry {
     const char *name; /* borrowed for the call of emit */
     uint32_t name_length;
-    uint32_t type;   /* VRIFT_DT_... */
-    uint64_t ino;    /* inode number, 0 if unknown */
-    uint64_t cookie; /* a later readdir(cookie) goes on after this entry; 1 to 2^62 */
+    uint32_t type;                 /* VRIFT_DT_... */
+    uint64_t ino;                  /* inode number, 0 if unknown */
+    uint64_t cookie;               /* a later readdir(cookie) goes on after this entry; 1 to 2^62 */
+    const struct vrift_stat *attr; /* borrowed for the call of emit; NULL: not at hand, the core asks if it must */
 };
 
 /* The core's receiver of entries. A result other than 0 means: stop, this entry was not taken. */
@@ -234,11 +235,13 @@ struct vrift_backend_ops {
     /*
      * Expected to emit the entries of dir after cookie (0: from the start) in an order in which an entry that stays
      * is emitted exactly once over a whole scan, whatever else comes and goes; neither `.` nor `..`. Expected to
-     * return 0 when emit stopped it or when there are no more, setting *end to 1 in the latter case. Called
-     * without locks; emit takes none that a slot needs. Never NULL.
+     * return 0 when emit stopped it or when there are no more, setting *end to 1 in the latter case. `mask` says
+     * which attributes the caller wants with each entry (VRIFT_STAT_..., 0: none): a backend that has them at hand
+     * hands them to emit, as getattr would answer them at that moment; one that would have to ask leaves them out.
+     * Called without locks; emit takes none that a slot needs. Never NULL.
      */
-    int32_t(VRIFT_CALLBACK *readdir)(void *self, const struct vrift_node *dir, uint64_t cookie, vrift_emit_fn emit,
-                                     void *payload, uint32_t *end);
+    int32_t(VRIFT_CALLBACK *readdir)(void *self, const struct vrift_node *dir, uint64_t cookie, uint64_t mask,
+                                     vrift_emit_fn emit, void *payload, uint32_t *end);
 
     /*
      * Expected to make what `how` says under a name that does not exist (-VRIFT_EEXIST if it does), to stamp it and

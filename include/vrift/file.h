@@ -159,7 +159,12 @@ VRIFT_API int32_t vrift_fstat(vrift_task *task, int32_t fd, struct vrift_stat *o
  *
  * @param[out] buf records of struct vrift_dirent, aligned to 8 bytes
  * @param len bytes in buf
- * @param flags 0
+ * With VRIFT_GETDENTS_STAT each record carries the attributes that vrift_statat() with VRIFT_AT_SYMLINK_NOFOLLOW
+ * answers for its name, for the cost of a copy where the file system has them at hand. Their mask is 0 where it answers
+ * an error: the name is gone already, or the task may list the directory but not search it. Those of `.` and `..` are
+ * the ones of the directories that the names mean.
+ *
+ * @param flags 0 or VRIFT_GETDENTS_STAT
  * @return bytes filled, 0 at the end; -VRIFT_EINVAL if not one entry fits; -VRIFT_ENOTDIR; -VRIFT_EBADF.
  * Thread safety: any thread; the description's position is locked for the call.
  * @since 0.1
@@ -175,6 +180,17 @@ VRIFT_API int64_t vrift_getdents(vrift_task *task, int32_t fd, void *buf, size_t
  * @since 0.1
  */
 VRIFT_API const char *vrift_dirent_name(const struct vrift_dirent *entry);
+
+/**
+ * The attributes in a directory record.
+ *
+ * @param entry a record filled by vrift_getdents()
+ * @return the attributes, inside the record; NULL without VRIFT_GETDENTS_STAT. A mask of 0 says that they could not be
+ * had.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API const struct vrift_stat *vrift_dirent_stat(const struct vrift_dirent *entry);
 
 /**
  * Takes a reference to the description behind a descriptor.

@@ -64,6 +64,21 @@ VRIFT_API int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path
                                struct vrift_stat *out);
 
 /**
+ * Reads the attributes of many paths: what a build tool asks at its start. Each answer is that of vrift_statat().
+ *
+ * @param dirfd where relative paths start, for all of them
+ * @param paths,count the paths
+ * @param flags as vrift_statat()
+ * @param[out] out count attributes; those of a path that has none are left as they were
+ * @param[out] results for each path 0, or the error of vrift_statat()
+ * @return how many of the paths were found; -VRIFT_EINVAL for bad flags or a missing array, and then nothing is written.
+ * Thread safety: any thread; a task is internally locked. The answers are not of one instant.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_statat_batch(vrift_task *task, int32_t dirfd, const char *const *paths, uint32_t count,
+                                     uint64_t flags, struct vrift_stat *out, int32_t *results);
+
+/**
  * Makes a directory, as mkdirat(2).
  *
  * @param mode permission bits before the umask

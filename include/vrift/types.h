@@ -83,6 +83,7 @@ struct vrift_stat {
 #define VRIFT_STAT_MOUNT_ID 0x1000ULL
 #define VRIFT_STAT_VERSION  0x2000ULL
 #define VRIFT_STAT_DIGEST   0x4000ULL
+#define VRIFT_STAT_ALL      0x7fffULL /* all of the above */
 
 #define VRIFT_MKDEV(major, minor) (((uint64_t)(major) << 32) | (uint32_t)(minor))
 #define VRIFT_DEV_MAJOR(rdev)     ((uint32_t)((uint64_t)(rdev) >> 32))
@@ -111,15 +112,19 @@ struct vrift_iovec {
 
 /*
  * One record of vrift_getdents(). The name follows the struct directly, NUL-terminated; vrift_dirent_name()
- * finds it.
+ * finds it, and vrift_dirent_stat() the attributes if there are any.
  */
 struct vrift_dirent {
     uint64_t ino;
     uint64_t cookie;        /* seek here with vrift_lseek() to read what comes after this entry */
     uint16_t record_length; /* bytes to the next record */
     uint16_t name_length;   /* without the NUL */
-    uint32_t type;          /* VRIFT_DT_... */
+    uint16_t type;          /* VRIFT_DT_... */
+    uint16_t stat_offset;   /* of a struct vrift_stat within the record, bytes; 0: none */
 };
+
+/* Flags of vrift_getdents(). */
+#define VRIFT_GETDENTS_STAT 1ULL /* attributes come with each entry */
 
 /* File types in st_mode, permission bits, types of directory entries. */
 #define VRIFT_S_IFMT   0170000

@@ -155,11 +155,12 @@ int64_t vr_dispatch_readlink(struct vr_inode *inode, char *buf, size_t len)
                                                 : -VRIFT_EINVAL);
 }
 
-int32_t vr_dispatch_readdir(struct vr_inode *dir, uint64_t cookie, vrift_emit_fn emit, void *payload, uint32_t *end)
+int32_t vr_dispatch_readdir(struct vr_inode *dir, uint64_t cookie, uint64_t mask, vrift_emit_fn emit, void *payload,
+                            uint32_t *end)
 {
     *end = 0;
     ENTER(dir->sb, "readdir");
-    return (int32_t)noted(dir, dir->sb->ops.readdir(dir->sb->self, &dir->node, cookie, emit, payload, end));
+    return (int32_t)noted(dir, dir->sb->ops.readdir(dir->sb->self, &dir->node, cookie, mask, emit, payload, end));
 }
 
 int32_t vr_dispatch_create(struct vr_inode *dir, const struct vrift_name *name, const struct vrift_create *how,

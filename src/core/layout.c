@@ -19,7 +19,7 @@ FROZEN(vrift_consistency, 16);
 FROZEN(vrift_create, 40);
 FROZEN(vrift_cred_options, 32);
 FROZEN(vrift_digest, 36);
-FROZEN(vrift_dir_entry, 32);
+FROZEN(vrift_dir_entry, 40);
 FROZEN(vrift_dirent, 24);
 FROZEN(vrift_entry, 304);
 FROZEN(vrift_error_detail, 4392);

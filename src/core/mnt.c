@@ -46,6 +46,18 @@ struct vr_mount *vr_mnt_find(vrift_vfs *vfs, const struct vr_mount *parent, cons
     return mount;
 }
 
+bool vr_mnt_any_in(const struct vr_path *dir)
+{
+    if (!dir->mount->children)
+        return false;
+    if (!dir->mount->ns)
+        return true; /* taken out of its tree with what was on it: who knows */
+    for (const struct vr_mount *mount = dir->mount->ns->mounts; mount; mount = mount->ns_next)
+        if (mount->parent == dir->mount && mount->point->parent == dir->dentry && mount->point != dir->dentry)
+            return true;
+    return false;
+}
+
 void vr_mnt_attach(struct vr_mount *mount, vrift_ns *ns, const struct vr_path *at)
 {
     mount->ns = ns;

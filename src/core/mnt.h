@@ -24,6 +24,9 @@ void vr_mnt_unref(struct vr_mount *mount);
 /* r: what is mounted there, or NULL. */
 struct vr_mount *vr_mnt_find(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point);
 
+/* r: is anything mounted on a name directly in a directory, as seen through its mount? */
+bool vr_mnt_any_in(const struct vr_path *dir);
+
 /* w: puts a mount into a namespace; at == NULL: as its root. The namespace takes over the caller's reference. */
 void vr_mnt_attach(struct vr_mount *mount, vrift_ns *ns, const struct vr_path *at);
 

@@ -278,7 +278,7 @@ static void an_entry_that_stays_is_reported_once_whatever_comes_and_goes(void **
     /* Even ones stay; 4n+1 go during the scan; 4n+3 are moved to other names; even ones are replaced now and then. */
     for (int step = 0; !end; step++) {
         scan->budget = 7;
-        check_ok(ops->readdir(world.fs, &world.root.node, scan->cookie, note, scan, &end));
+        check_ok(ops->readdir(world.fs, &world.root.node, scan->cookie, 0, note, scan, &end));
         for (int k = 0; k < 4; k++) {
             int i = (step * 4 + k) * 1201 % 4000;
             snprintf(text, sizeof text, "e%d", i);

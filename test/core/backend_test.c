@@ -262,10 +262,11 @@ static int32_t VRIFT_CALLBACK walk_nowhere(void *self, const struct vrift_node *
 }
 
 static int32_t VRIFT_CALLBACK list_what_is_no_name(void *self, const struct vrift_node *dir, uint64_t cookie,
-                                                   vrift_emit_fn emit, void *payload, uint32_t *end)
+                                                   uint64_t mask, vrift_emit_fn emit, void *payload, uint32_t *end)
 {
     (void)self;
     (void)dir;
+    (void)mask;
     struct vrift_dir_entry entry = {.name = "../etc", .name_length = 6, .cookie = cookie + 1};
     if (cookie == 0)
         emit(&entry, payload);

@@ -137,6 +137,7 @@ struct listing {
     vrift_snapshot *snapshot;
     vrift_emit_fn emit;
     void *payload;
+    uint64_t mask;
     uint32_t stopped;
 };
 
@@ -147,17 +148,27 @@ static int32_t VRIFT_CALLBACK emit_entry(const struct vrift_snapshot_entry *foun
     int32_t error = vrift_snapshot_inode(listing->snapshot, found->entry, &inode);
     if (error)
         return error;
-    const struct vrift_dir_entry entry = {found->name, found->name_length, found->type, inode + 1, found->cookie};
+    struct vrift_stat attr;
+    if (listing->mask)
+        error = vrift_snapshot_stat(listing->snapshot, inode, &attr);
+    if (error)
+        return error;
+    const struct vrift_dir_entry entry = {.name = found->name,
+                                          .name_length = found->name_length,
+                                          .type = found->type,
+                                          .ino = inode + 1,
+                                          .cookie = found->cookie,
+                                          .attr = listing->mask ? &attr : NULL};
     if (listing->emit(&entry, listing->payload) == 0)
         return 0;
     listing->stopped = 1;
     return 1;
 }
 
-static int32_t VRIFT_CALLBACK readdir(void *self, const struct vrift_node *dir, uint64_t cookie, vrift_emit_fn emit,
-                                      void *payload, uint32_t *end)
+static int32_t VRIFT_CALLBACK readdir(void *self, const struct vrift_node *dir, uint64_t cookie, uint64_t mask,
+                                      vrift_emit_fn emit, void *payload, uint32_t *end)
 {
-    struct listing listing = {self, emit, payload, 0};
+    struct listing listing = {self, emit, payload, mask, 0};
     int32_t result = vrift_snapshot_readdir(self, entry_of(dir), cookie, emit_entry, &listing);
     if (result && !listing.stopped)
         return result;

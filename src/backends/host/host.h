@@ -180,7 +180,7 @@ int32_t VRIFT_CALLBACK vr_hostname_walk(void *self, const struct vrift_node *dir
                                         uint32_t count, struct vrift_entry *entries, uint32_t *done);
 int32_t VRIFT_CALLBACK vr_hostname_revalidate(void *self, const struct vrift_node *dir, const struct vrift_name *name,
                                               const struct vrift_node *node, struct vrift_stat *out);
-int32_t VRIFT_CALLBACK vr_hostname_readdir(void *self, const struct vrift_node *dir, uint64_t cookie,
+int32_t VRIFT_CALLBACK vr_hostname_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, uint64_t mask,
                                            vrift_emit_fn emit, void *payload, uint32_t *end);
 int32_t VRIFT_CALLBACK vr_hostname_link(void *self, const struct vrift_node *node, const struct vrift_node *dir,
                                         const struct vrift_name *name, struct vrift_stat *out);

@@ -179,8 +179,8 @@ void VRIFT_CALLBACK vr_memnode_forget(void *self, const struct vrift_node *node)
 
 int32_t VRIFT_CALLBACK vr_memname_walk(void *self, const struct vrift_node *dir, const struct vrift_name *names,
                                        uint32_t count, struct vrift_entry *entries, uint32_t *done);
-int32_t VRIFT_CALLBACK vr_memname_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, vrift_emit_fn emit,
-                                          void *payload, uint32_t *end);
+int32_t VRIFT_CALLBACK vr_memname_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, uint64_t mask,
+                                          vrift_emit_fn emit, void *payload, uint32_t *end);
 int32_t VRIFT_CALLBACK vr_memname_create(void *self, const struct vrift_node *dir, const struct vrift_name *name,
                                          const struct vrift_create *how, struct vrift_entry *out);
 int32_t VRIFT_CALLBACK vr_memname_link(void *self, const struct vrift_node *node, const struct vrift_node *dir,

@@ -32,13 +32,14 @@ int32_t VRIFT_CALLBACK vr_memname_walk(void *self, const struct vrift_node *dir,
     return error;
 }
 
-int32_t VRIFT_CALLBACK vr_memname_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, vrift_emit_fn emit,
-                                          void *payload, uint32_t *end)
+int32_t VRIFT_CALLBACK vr_memname_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, uint64_t mask,
+                                          vrift_emit_fn emit, void *payload, uint32_t *end)
 {
     struct vr_memfs *fs = self;
     const struct vr_memnode *inode = dir->handle;
     if (inode->type != VRIFT_S_IFDIR)
         return -VRIFT_ENOTDIR;
+    struct vrift_stat attr;
     uint32_t ended = 1;
     vr_os_rwlock_read(&fs->names);
     for (uint32_t i = vr_memdir_after(&inode->dir, cookie); i < inode->dir.slot_count; i++) {
@@ -50,6 +51,10 @@ int32_t VRIFT_CALLBACK vr_memname_readdir(void *self, const struct vrift_node *d
                                          .type = entry->node->type >> 12,
                                          .ino = entry->node->ino,
                                          .cookie = entry->cookie};
+        if (mask) {
+            vr_memnode_stat(entry->node, &attr);
+            record.attr = &attr;
+        }
         if (emit(&record, payload)) {
             ended = 0;
             break;

@@ -247,8 +247,8 @@ int32_t vr_overlay_names_clean(struct vr_overlay *overlay, const char *name);
 
 /* -- overlay_readdir.c: merged listings --------------------------------------------------------------------------- */
 
-int32_t VRIFT_CALLBACK vr_overlay_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, vrift_emit_fn emit,
-                                          void *payload, uint32_t *end);
+int32_t VRIFT_CALLBACK vr_overlay_readdir(void *self, const struct vrift_node *dir, uint64_t cookie, uint64_t mask,
+                                          vrift_emit_fn emit, void *payload, uint32_t *end);
 
 /* 0, or -VRIFT_ENOTEMPTY. The caller holds the directory's names lock. */
 int32_t vr_overlay_readdir_empty(struct vr_overlay *overlay, struct vr_overlay_node *dir);

@@ -336,7 +336,7 @@ static bool emit_from(const struct vr_overlay_listing *listing, uint64_t cookie,
 {
     for (size_t i = first_after(listing, cookie); i < listing->count; i++) {
         const struct item *item = &listing->items[i];
-        struct vrift_dir_entry entry = {item->name, item->length, item->type, item->ino, item->cookie};
+        struct vrift_dir_entry entry = {item->name, item->length, item->type, item->ino, item->cookie, NULL};
         if (item->live && emit(&entry, payload)) {
             return false;
         }
@@ -344,9 +344,10 @@ static bool emit_from(const struct vr_overlay_listing *listing, uint64_t cookie,
     return true;
 }
 
-int32_t VRIFT_CALLBACK vr_overlay_readdir(void *self, const struct vrift_node *dirn, uint64_t cookie,
+int32_t VRIFT_CALLBACK vr_overlay_readdir(void *self, const struct vrift_node *dirn, uint64_t cookie, uint64_t mask,
                                           vrift_emit_fn emit, void *payload, uint32_t *end)
 {
+    (void)mask; /* the layers would be asked one by one */
     struct vr_overlay *overlay = self;
     struct vr_overlay_node *dir = vr_overlay_node_of(dirn);
     struct vr_overlay_listing *listing;

@@ -229,6 +229,29 @@ static void a_listing_agrees_with_stat(struct world *world)
     assert_int_equal(count_entries(world->task, "/nothing"), 0);
 }
 
+/* Each entry of "/" with its attributes, in buffers that hold few of them. */
+static void a_listing_with_attributes_says_what_stat_says(struct world *world)
+{
+    _Alignas(8) char buf[1500];
+    int64_t got;
+    unsigned seen = 0;
+    int32_t fd = open_file(world->task, "/", VRIFT_O_RDONLY | VRIFT_O_DIRECTORY);
+    while ((got = check_ok(vrift_getdents(world->task, fd, buf, sizeof buf, VRIFT_GETDENTS_STAT))) > 0) {
+        for (int64_t at = 0; at < got;) {
+            const struct vrift_dirent *entry = (const void *)(buf + at);
+            const struct vrift_stat *listed = vrift_dirent_stat(entry);
+            assert_non_null(listed);
+            struct vrift_stat attr;
+            check_ok(vrift_statat(world->task, fd, vrift_dirent_name(entry), VRIFT_AT_SYMLINK_NOFOLLOW, &attr));
+            assert_memory_equal(listed, &attr, sizeof attr);
+            at += entry->record_length;
+            seen++;
+        }
+    }
+    assert_int_equal(seen, count_entries(world->task, "/") + 2);
+    check_ok(vrift_close(world->task, fd));
+}
+
 static int note_odd(const struct vrift_dirent *entry, const char *name, void *payload)
 {
     unsigned *seen = payload;
@@ -473,6 +496,7 @@ const struct test_case read_cases[] = {
     {"a_listing_goes_on_from_any_cookie", a_listing_goes_on_from_any_cookie},
     {"a_listing_can_be_read_again_from_the_start", a_listing_can_be_read_again_from_the_start},
     {"a_listing_agrees_with_stat", a_listing_agrees_with_stat},
+    {"a_listing_with_attributes_says_what_stat_says", a_listing_with_attributes_says_what_stat_says},
     {"names_of_any_bytes_are_found_and_listed", names_of_any_bytes_are_found_and_listed},
     {"times_before_1970_keep_their_nanoseconds", times_before_1970_keep_their_nanoseconds},
     {"modes_are_kept_to_the_last_bit", modes_are_kept_to_the_last_bit},
