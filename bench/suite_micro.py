@@ -21,6 +21,16 @@ def stat(fs, programs, report, rounds):
                    row['subject_ns'], row['kernel_ns'], 'lower', fs.kind, row['rounds'])
 
 
+def cache(fs, programs, report, quick, rounds):
+    """Listings with attributes, two threads, memory an entry, the budget over a sweep."""
+    text = quiet('%s %s %d %d' % (q(os.path.join(programs, 'cache_bench')), q(fs.path('cache-dir')), rounds,
+                                  400_000 if quick else 1_500_000))
+    for row in json.loads(text):
+        say('  %-44s %12.1f %-8s %s %12.1f' % (row['case'], row['value'], row['unit'], row['peer'], row['peer_value']))
+        report.add('cache', row['case'], row['subject'], row['peer'], row['unit'], row['value'], row['peer_value'],
+                   row['better'], fs.kind, row['samples'])
+
+
 def open_snapshots(fs, vrift, programs, report, quick, rounds):
     """Snapshots of 10 k, 100 k and 1 M empty files, 1000 a directory."""
     sizes = [1000, 10000] if quick else [10_000, 100_000, 1_000_000]
