@@ -36,6 +36,16 @@ void vr_os_cond_broadcast(vr_os_cond *cond);
 int32_t vr_os_thread_start(vr_os_thread *thread, void *(*run)(void *payload), void *payload);
 void vr_os_thread_join(vr_os_thread thread);
 
+/* A hint that memory is about to be read; any address is fine. */
+static inline void vr_os_prefetch(const void *address)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(address);
+#else
+    (void)address;
+#endif
+}
+
 /* Processors this process may use, at least 1. */
 uint32_t vr_os_processors(void);
 
