@@ -219,10 +219,8 @@ user_mounts() {
         trap - EXIT
         ! mountpoint -q "$3"' - "$scratch" "$scratch/user-store" "$scratch/user-mount, a" "$scratch/user-tree"
 }
-if ! command -v fusermount3 >/dev/null; then
-    skip "an ordinary user mounts through fusermount3" "there is no fusermount3"
-elif [ -n "$no_user_overlay" ]; then
-    skip "an ordinary user mounts through fusermount3" "$no_user_overlay"
+if [ -n "$no_fusermount" ]; then
+    skip "an ordinary user mounts through fusermount3" "$no_fusermount"
 else
     mkdir -p "$scratch/user-store" "$scratch/user-mount, a" "$scratch/user-tree/sub"
     cp -a "$tree/odd" "$tree"/size-* "$scratch/user-tree"

@@ -3,6 +3,7 @@
 #
 #   no_overlay               why root cannot have an overlay here; empty: he can
 #   no_user_overlay          why an ordinary user cannot; empty: he can, by as_user
+#   no_fusermount            why an ordinary user cannot mount through fusermount3; empty: he can, by as_user
 #   as_user COMMAND...       runs it as an ordinary user who may open /dev/fuse, in a mount namespace of its own
 #   become_user COMMAND...   the same in place of the calling shell
 #   mounts                   every mount there is, one line each
@@ -58,4 +59,10 @@ elif [ -z "$no_overlay" ] && ! unshare -m true 2>/dev/null; then
 fi
 if [ -z "$no_user_overlay" ] && ! as_user unshare -Urm true 2>/dev/null; then
     no_user_overlay="user namespaces are refused"
+fi
+no_fusermount=$no_user_overlay
+if ! command -v fusermount3 >/dev/null; then
+    no_fusermount="there is no fusermount3"
+elif [ ! -e /etc/mtab ]; then
+    no_fusermount="fusermount3 needs /etc/mtab, which is not there"
 fi
