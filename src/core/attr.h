@@ -16,6 +16,6 @@ static inline void vr_attr_finish(const struct vr_mount *mount, struct vrift_sta
 int32_t vr_attr_stat(const struct vr_path *path, struct vrift_stat *out);
 
 /* Sets a file's size with the inode locked, and clears setuid and setgid where a truncate does. */
-int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_inode *inode, void *handle, uint64_t length);
+int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_dentry *dentry, void *handle, uint64_t length);
 
 #endif

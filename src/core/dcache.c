@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "core/dcachehot.h"
 #include "core/inode.h"
+#include "core/watch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -263,6 +264,8 @@ void vr_dcache_reap(vrift_vfs *vfs, struct vr_reap *reap)
             vr_alloc_free(vfs->allocator, dentry->name);
         struct vr_inode *inode = dentry->inode;
         vr_alloc_free(vfs->allocator, dentry);
+        if (inode)
+            vr_watch_unused(inode);
         vr_inode_unref(inode);
     }
 }

@@ -5,6 +5,7 @@
 #include "core/dispatch.h"
 #include "core/inode.h"
 #include "core/mnt.h"
+#include "core/watch.h"
 
 #include <vrift/file.h>
 #include <vrift/task.h>
@@ -33,6 +34,8 @@ int32_t vr_description_put(vrift_file *file)
         return 0;
     vrift_vfs *vfs = file->vfs;
     int32_t error = 0;
+    if (file->told)
+        vr_watch_file(file->path.dentry, file->writable ? VRIFT_IN_CLOSE_WRITE : VRIFT_IN_CLOSE_NOWRITE);
     if (file->opened) {
         error = vr_dispatch_release(file->path.dentry->inode, file->handle);
         /* What was written may have reached the backend only now. */

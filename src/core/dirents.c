@@ -9,6 +9,7 @@
 #include "core/mnt.h"
 #include "core/perm.h"
 #include "core/walk.h"
+#include "core/watch.h"
 
 #include <vrift/file.h>
 #include <vrift/fs.h>
@@ -222,6 +223,8 @@ int64_t vrift_getdents(vrift_task *task, int32_t fd, void *buf, size_t len, uint
         if (flags & VRIFT_GETDENTS_STAT)
             prepare_stats(task, file, &filling);
         result = fill(file, &filling);
+        if (!atomic_load(&file->path.dentry->inode->unlinked))
+            vr_watch_file(file->path.dentry, VRIFT_IN_ACCESS);
         if (result > 0 && filling.stats)
             ask_stats(task, file, &filling);
         vr_description_unlock(file);

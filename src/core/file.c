@@ -7,6 +7,7 @@
 #include "core/inode.h"
 #include "core/perm.h"
 #include "core/walk.h"
+#include "core/watch.h"
 
 #include <vrift/file.h>
 #include <vrift/task.h>
@@ -119,6 +120,8 @@ static int64_t read_buffers(vrift_file *file, const struct vrift_iovec *iov, uin
         if ((size_t)got < wanted)
             break;
     }
+    if (total)
+        vr_watch_file(file->path.dentry, VRIFT_IN_ACCESS);
     return (int64_t)total;
 }
 
@@ -135,6 +138,7 @@ static int64_t write_locked(vrift_file *file, const vrift_cred *cred, const stru
         int32_t error = vr_inode_setattr(inode, NULL, &set);
         if (error)
             return error;
+        vr_watch_dentry(file->path.dentry, vr_watch_of_setattr(&set));
     }
     uint64_t total = 0;
     for (uint32_t i = 0; i < count && total < MOST_BYTES; i++) {
@@ -167,6 +171,8 @@ static int64_t write_buffers(vrift_file *file, const vrift_cred *cred, const str
     vr_inode_lock(inode, VR_RANK_CHILD);
     int64_t result = write_locked(file, cred, iov, count, offset, end);
     vr_inode_attr_forget(inode);
+    if (result > 0)
+        vr_watch_file(file->path.dentry, VRIFT_IN_MODIFY);
     vr_inode_unlock(inode, VR_RANK_CHILD);
     return result;
 }
@@ -349,7 +355,7 @@ int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length)
         error = -VRIFT_EINVAL;
     } else {
         vrift_cred *cred = vr_walk_cred(task);
-        error = vr_attr_truncate(cred, file->path.dentry->inode, file->handle, length);
+        error = vr_attr_truncate(cred, file->path.dentry, file->handle, length);
         vrift_cred_unref(cred);
     }
     vrift_file_unref(file);

@@ -8,6 +8,7 @@
 #include "core/mnt.h"
 #include "core/perm.h"
 #include "core/walk.h"
+#include "core/watch.h"
 
 #include <vrift/fs.h>
 
@@ -76,6 +77,8 @@ static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepar
     error = prepare(cred, inode, wanted, &set);
     if (!error)
         error = vr_inode_setattr(inode, NULL, &set);
+    if (!error)
+        vr_watch_dentry(path->dentry, vr_watch_of_setattr(&set));
     vr_inode_unlock(inode, VR_RANK_CHILD);
     vr_mnt_drop_write(path->mount);
     return error;
@@ -212,8 +215,9 @@ int32_t vrift_utimensat(vrift_task *task, int32_t dirfd, const char *path, const
 
 /* -- Size ---------------------------------------------------------------------------------------------------------- */
 
-int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_inode *inode, void *handle, uint64_t length)
+int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_dentry *dentry, void *handle, uint64_t length)
 {
+    struct vr_inode *inode = dentry->inode;
     vr_inode_lock(inode, VR_RANK_CHILD);
     struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_SIZE, .length = length};
     uint32_t killed = vr_perm_killed_by_write(cred, inode);
@@ -222,6 +226,8 @@ int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_inode *inode, void *h
         set.mode = permissions_of(inode) & ~killed;
     }
     int32_t error = vr_inode_setattr(inode, handle, &set);
+    if (!error)
+        vr_watch_dentry(dentry, vr_watch_of_setattr(&set));
     vr_inode_unlock(inode, VR_RANK_CHILD);
     return error;
 }
@@ -243,7 +249,7 @@ static int32_t truncate_once(vrift_task *task, const char *path, uint64_t length
         if (!error) {
             error = vr_perm_check(walk.cred, inode, VR_MAY_WRITE);
             if (!error)
-                error = vr_attr_truncate(walk.cred, inode, NULL, length);
+                error = vr_attr_truncate(walk.cred, walk.path.dentry, NULL, length);
             vr_mnt_drop_write(walk.path.mount);
         }
     }

@@ -9,6 +9,7 @@
 #include "core/perm.h"
 #include "core/sb.h"
 #include "core/walk.h"
+#include "core/watch.h"
 
 #include <vrift/fs.h>
 
@@ -211,6 +212,8 @@ static int32_t give_name(struct place *place, struct vr_inode *inode, struct vr_
         vr_dcache_discard(fresh);
     else
         vr_inode_attr_forget(place->dir->inode);
+    if (!error)
+        vr_watch_linked(place->dir->inode, &place->walk.last, inode);
     return error;
 }
 
@@ -292,7 +295,7 @@ static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, cons
     struct vr_inode *inode = victim->inode;
     struct vr_lookup_name given;
     vr_dcache_read_begin(sb->vfs);
-    bool busy = victim->mounted;
+    bool busy = victim->mounted, in_use = false;
     vr_dcache_read_end(sb->vfs);
     if (busy)
         return -VRIFT_EBUSY;
@@ -305,6 +308,7 @@ static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, cons
             atomic_store(&inode->unlinked, 1);
             vr_dcache_prune(victim, reap);
         }
+        in_use = atomic_load_explicit(&victim->refs, memory_order_acquire) > 1;
         vr_inode_ref(inode); /* it may leave the dentry before the caller is done with it */
         vr_dcache_removed(victim, reap);
     } else {
@@ -315,6 +319,7 @@ static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, cons
     if (!error) {
         vr_inode_attr_forget(dir->inode);
         vr_inode_attr_forget(inode);
+        vr_watch_removed(dir->inode, name, inode, in_use);
     }
     return error;
 }

@@ -10,6 +10,7 @@
 #include "core/newname.h"
 #include "core/perm.h"
 #include "core/walk.h"
+#include "core/watch.h"
 
 #include <vrift/file.h>
 #include <vrift/fs.h>
@@ -32,6 +33,7 @@ struct opening {
     uint32_t mode;
     uint32_t may; /* VR_MAY_... that the flags ask for */
     bool created;
+    uint32_t truncated;         /* what watchers are told of a truncation */
     uint32_t dir_mode, dir_uid; /* with O_CREAT: of the directory that held the last name */
     struct vr_walk walk;
 };
@@ -137,6 +139,8 @@ static int32_t open_truncating(struct opening *opening, struct vr_inode *inode, 
     if (!error)
         vr_inode_attr_forget(inode);
     vr_inode_unlock(inode, VR_RANK_CHILD);
+    set.mask |= VRIFT_SET_SIZE;
+    opening->truncated = vr_watch_of_setattr(&set);
     return error;
 }
 
@@ -187,7 +191,12 @@ static int32_t open_path(struct opening *opening)
         error = -VRIFT_ENXIO; /* fifos, sockets and devices are names only */
     if (truncate)
         vr_mnt_drop_write(path->mount);
-    return error;
+    if (error)
+        return error;
+    file->told = 1;
+    vr_watch_file(path->dentry, VRIFT_IN_OPEN);
+    vr_watch_dentry(path->dentry, opening->truncated);
+    return 0;
 }
 
 /* -- Making what does not ------------------------------------------------------------------------------------------ */
@@ -313,6 +322,7 @@ static int32_t open_how(vrift_task *task, int32_t dirfd, const char *path, const
     opening.mode = how->mode;
     opening.may = may_of(how->flags);
     opening.created = false;
+    opening.truncated = 0;
     opening.dir_mode = opening.dir_uid = 0;
     int32_t fd;
     int32_t error = vr_fdtable_reserve(task->vfs, task->files, &fd);

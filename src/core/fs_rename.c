@@ -10,6 +10,7 @@
 #include "core/perm.h"
 #include "core/sb.h"
 #include "core/walk.h"
+#include "core/watch.h"
 
 #include <vrift/fs.h>
 
@@ -159,6 +160,15 @@ static void move_dentries(struct renaming *r)
         r->old_dir->flags &= (uint16_t)~VR_DENTRY_COMPLETE;
 }
 
+static void tell_watchers(const struct renaming *r, struct vr_inode *target)
+{
+    bool exchange = r->flags & VRIFT_RENAME_EXCHANGE;
+    struct vr_inode *from = r->old_dir->inode, *to = r->new_dir->inode;
+    vr_watch_moved(from, &r->from->last, r->old->inode, to, &r->to->last, exchange ? NULL : target);
+    if (exchange)
+        vr_watch_moved(to, &r->to->last, target, from, &r->from->last, NULL);
+}
+
 static int32_t call_backend(struct renaming *r)
 {
     struct vr_lookup_name old_name, new_name;
@@ -183,6 +193,7 @@ static int32_t call_backend(struct renaming *r)
         vr_inode_attr_forget(r->old->inode);
         if (victim)
             vr_inode_attr_forget(victim);
+        tell_watchers(r, victim);
     }
     return error;
 }

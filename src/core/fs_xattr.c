@@ -6,6 +6,7 @@
 #include "core/mnt.h"
 #include "core/perm.h"
 #include "core/walk.h"
+#include "core/watch.h"
 
 #include <vrift/file.h>
 #include <vrift/fs.h>
@@ -112,8 +113,10 @@ static int32_t change_once(vrift_task *task, int32_t dirfd, const char *path, co
                 error = vr_dispatch_removexattr(inode, name);
             else if (!error)
                 error = vr_dispatch_setxattr(inode, name, value, len, flags & ~AT_FLAGS);
-            if (!error)
+            if (!error) {
                 vr_inode_attr_forget(inode);
+                vr_watch_dentry(walk.path.dentry, VRIFT_IN_ATTRIB);
+            }
             vr_inode_unlock(inode, VR_RANK_CHILD);
             vr_mnt_drop_write(mount);
         }

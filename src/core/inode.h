@@ -26,6 +26,12 @@ static inline void vr_inode_ref(struct vr_inode *inode)
 /* With the last reference the node is given back to the backend: call without locks. NULL is fine. */
 void vr_inode_unref(struct vr_inode *inode);
 
+/* Its number, also while its attributes are not known; 0 if they never were. */
+static inline uint64_t vr_inode_ino(const struct vr_inode *inode)
+{
+    return atomic_load_explicit(&inode->attr[offsetof(struct vrift_stat, ino) / 8], memory_order_relaxed);
+}
+
 void vr_inode_lock(struct vr_inode *inode, enum vr_rank rank);
 void vr_inode_unlock(struct vr_inode *inode, enum vr_rank rank);
 void vr_inode_lock_shared(struct vr_inode *inode, enum vr_rank rank);

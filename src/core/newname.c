@@ -5,6 +5,7 @@
 #include "core/inode.h"
 #include "core/lookup.h"
 #include "core/sb.h"
+#include "core/watch.h"
 
 /* What is allocated before the backend is asked, so that nothing can fail afterwards. */
 static int32_t prepare(struct vr_dentry *dir, const struct vr_component *name, struct vr_inode **inode,
@@ -51,6 +52,7 @@ int32_t vr_newname_create(struct vr_dentry *dir, const struct vr_component *name
     vr_sb_change_end(sb);
     if (!error) {
         vr_inode_attr_forget(dir->inode);
+        vr_watch_created(dir->inode, name, (*out)->inode);
         return 0;
     }
     vr_inode_discard(fresh);

@@ -27,10 +27,12 @@
 
 #define VR_ATTR_LOCKS    64
 #define VR_MOUNT_BUCKETS 256
+#define VR_WATCH_FILTER  512
 
 struct vr_dentry;
 struct vr_inode;
 struct vr_mount;
+struct vr_watched;
 
 struct vr_path {
     struct vr_mount *mount;
@@ -122,6 +124,17 @@ struct vr_dcache {
     _Atomic uint64_t hits, misses, evicted, inodes;
 };
 
+/* Who watches what; see core/watch.h. */
+struct vr_watches {
+    vr_os_mutex lock;                         /* rank VR_RANK_LEAF */
+    struct vr_watched **buckets;              /* lock; by object */
+    uint32_t mask;                            /* lock */
+    uint32_t objects;                         /* lock */
+    _Atomic uint32_t count;                   /* of watches; written under lock */
+    _Atomic uint32_t cookie;                  /* the last one given to a rename */
+    _Atomic uint32_t filter[VR_WATCH_FILTER]; /* watched objects by hash; written under lock */
+};
+
 struct vrift_vfs {
     _Atomic uint32_t refs;
     struct vrift_allocator own_allocator;
@@ -134,6 +147,7 @@ struct vrift_vfs {
     _Atomic uint64_t open_files, backend_calls;
     vr_os_mutex attr_lock[VR_ATTR_LOCKS]; /* by inode */
     struct vr_dcache dcache;
+    struct vr_watches watches;
 };
 
 struct vrift_sb {
@@ -217,6 +231,7 @@ struct vrift_file {
     uint32_t readable : 1;
     uint32_t writable : 1; /* the mount counts it as a writer */
     uint32_t opened : 1;   /* the backend's open has succeeded: release it */
+    uint32_t told : 1;     /* watchers were told of the opening: tell them of the closing */
     uint64_t flags;        /* VRIFT_O_... */
     vrift_vfs *vfs;
     struct vr_path path;   /* held */

@@ -6,6 +6,7 @@
 #include "core/dcache.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
+#include "core/watch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -187,6 +188,7 @@ void vrift_sb_unref(vrift_sb *sb)
 {
     if (!sb || atomic_fetch_sub_explicit(&sb->refs, 1, memory_order_acq_rel) != 1)
         return;
+    vr_watch_unmount(sb);
     vr_dcache_shrink_sb(sb);
     struct vr_dentry *root = sb->root;
     struct vr_inode *inode = root->inode;

@@ -3,6 +3,7 @@
 #include "core/copyin.h"
 #include "core/dcache.h"
 #include "core/object.h"
+#include "core/watch.h"
 
 #include <string.h>
 
@@ -38,6 +39,12 @@ static int32_t init_locks(vrift_vfs *vfs)
     return 0;
 }
 
+static void dispose_locks(vrift_vfs *vfs)
+{
+    for (int i = 0; i < VR_ATTR_LOCKS; i++)
+        vr_os_mutex_destroy(&vfs->attr_lock[i]);
+}
+
 int32_t vrift_vfs_new(const struct vrift_vfs_options *options, vrift_vfs **out)
 {
     struct vrift_vfs_options own;
@@ -60,6 +67,13 @@ int32_t vrift_vfs_new(const struct vrift_vfs_options *options, vrift_vfs **out)
         error = init_locks(vfs);
         if (error)
             vr_dcache_dispose(vfs);
+    }
+    if (!error) {
+        error = vr_watch_init(vfs);
+        if (error) {
+            dispose_locks(vfs);
+            vr_dcache_dispose(vfs);
+        }
     }
     if (error) {
         vr_alloc_free(own.allocator ? &allocator : NULL, vfs);
@@ -84,9 +98,9 @@ void vr_vfs_unref(vrift_vfs *vfs)
 {
     if (atomic_fetch_sub_explicit(&vfs->refs, 1, memory_order_acq_rel) != 1)
         return;
+    vr_watch_dispose(vfs);
     vr_dcache_dispose(vfs);
-    for (int i = 0; i < VR_ATTR_LOCKS; i++)
-        vr_os_mutex_destroy(&vfs->attr_lock[i]);
+    dispose_locks(vfs);
     struct vrift_allocator allocator = vfs->own_allocator;
     vr_alloc_free(vfs->allocator ? &allocator : NULL, vfs);
 }

@@ -29,6 +29,8 @@ void vr_os_rwlock_unlock(vr_os_rwlock *lock);
 int32_t vr_os_cond_init(vr_os_cond *cond);
 void vr_os_cond_destroy(vr_os_cond *cond);
 void vr_os_cond_wait(vr_os_cond *cond, vr_os_mutex *mutex);
+/* Until signalled, or vr_os_monotonic_ns() reaches the deadline, or for no reason. */
+void vr_os_cond_wait_until(vr_os_cond *cond, vr_os_mutex *mutex, uint64_t deadline_ns);
 void vr_os_cond_signal(vr_os_cond *cond);
 void vr_os_cond_broadcast(vr_os_cond *cond);
 

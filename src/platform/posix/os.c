@@ -63,7 +63,15 @@ void vr_os_rwlock_unlock(vr_os_rwlock *lock)
 
 int32_t vr_os_cond_init(vr_os_cond *cond)
 {
-    return pthread_cond_init(cond, NULL) ? -VRIFT_ENOMEM : 0;
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr))
+        return -VRIFT_ENOMEM;
+    /* Deadlines must not move when somebody sets the clock. */
+    int error = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    if (!error)
+        error = pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+    return error ? -VRIFT_ENOMEM : 0;
 }
 
 void vr_os_cond_destroy(vr_os_cond *cond)
@@ -74,6 +82,12 @@ void vr_os_cond_destroy(vr_os_cond *cond)
 void vr_os_cond_wait(vr_os_cond *cond, vr_os_mutex *mutex)
 {
     pthread_cond_wait(cond, mutex);
+}
+
+void vr_os_cond_wait_until(vr_os_cond *cond, vr_os_mutex *mutex, uint64_t deadline_ns)
+{
+    struct timespec until = {(time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u)};
+    pthread_cond_timedwait(cond, mutex, &until);
 }
 
 void vr_os_cond_signal(vr_os_cond *cond)
