@@ -99,6 +99,21 @@ struct vrift_dir_entry {
 /* The core's receiver of entries. A result other than 0 means: stop, this entry was not taken. */
 typedef int32_t(VRIFT_CALLBACK *vrift_emit_fn)(const struct vrift_dir_entry *entry, void *payload);
 
+/* What of a file is to be mapped, and how. Both offset and length are whole pages; the end of the file may be within. */
+struct vrift_map_range {
+    uint64_t offset; /* bytes from the start of the file */
+    uint64_t length; /* bytes, not 0 */
+    uint64_t prot;   /* VRIFT_PROT_... */
+    uint64_t flags;  /* VRIFT_MAP_SHARED or VRIFT_MAP_PRIVATE */
+};
+
+/* A mapping that a backend made. */
+struct vrift_map_place {
+    void *address;                /* where the first byte is */
+    void *handle;                 /* the backend's own; comes back in map_sync and unmap */
+    struct vrift_map_range range; /* filled in by the core */
+};
+
 /* -- Capabilities. Append-only. ----------------------------------------------------------------------------------- */
 
 #define VRIFT_CAPABILITY_ATOMIC_RENAME    1
@@ -313,6 +328,45 @@ struct vrift_backend_ops {
      */
     int32_t(VRIFT_CALLBACK *revalidate)(void *self, const struct vrift_node *dir, const struct vrift_name *name,
                                         const struct vrift_node *node, struct vrift_stat *out);
+
+    /*
+     * Expected to change the space of a file as fallocate(2) does, all or nothing, and to stamp mtime and ctime. mode is
+     * a combination of VRIFT_FALLOC_... that Linux allows; length is not 0 and offset + length at most INT64_MAX; the
+     * file is open for writing and locked as for pwrite. Expected to answer -VRIFT_EOPNOTSUPP for a mode that it
+     * lacks, -VRIFT_EINVAL for a range that the mode does not take. NULL: -VRIFT_EOPNOTSUPP.
+     */
+    int32_t(VRIFT_CALLBACK *fallocate)(void *self, const struct vrift_node *node, void *file, uint64_t mode,
+                                       uint64_t offset, uint64_t length);
+
+    /*
+     * Expected to copy bytes from one file to another (or the same, where the ranges do not overlap) without handing
+     * them up, and to return how many: fewer than length only where the source ends, more at the next call. flags:
+     * VRIFT_COPY_CLONE, to share the blocks or fail. `to` is locked as for pwrite. NULL, or -VRIFT_EOPNOTSUPP: the
+     * core copies through a buffer, unless flags has CLONE.
+     */
+    int64_t(VRIFT_CALLBACK *copy_range)(void *self, const struct vrift_node *from, void *from_file,
+                                        uint64_t from_offset, const struct vrift_node *to, void *to_file,
+                                        uint64_t to_offset, uint64_t length, uint64_t flags);
+
+    /*
+     * Expected to map the bytes of an open file into memory and to fill `out`. Stores through a shared mapping and
+     * pread and pwrite see each other at once; bytes beyond the end of the file read as zeroes up to the end of its last
+     * page; the mapping outlives the file's last name, and its release if `file` is no longer needed for it: the core
+     * releases the file only after unmap. The core has checked the range, the flags and that the file was opened for
+     * what the mapping may do. NULL: -VRIFT_ENODEV.
+     */
+    int32_t(VRIFT_CALLBACK *map)(void *self, const struct vrift_node *node, void *file,
+                                 const struct vrift_map_range *range, struct vrift_map_place *out);
+
+    /*
+     * Expected to make what was stored through the mapping known to the file's attributes and, with VRIFT_MS_SYNC, to
+     * bring it to stable storage. The bytes are those of the mapping, from its start. NULL: nothing to do.
+     */
+    int32_t(VRIFT_CALLBACK *map_sync)(void *self, const struct vrift_node *node, const struct vrift_map_place *mapping,
+                                      uint64_t offset, uint64_t length, uint64_t flags);
+
+    /* Called once for each successful map; what was stored is known to the attributes afterwards. NULL: ignored. */
+    void(VRIFT_CALLBACK *unmap)(void *self, const struct vrift_node *node, const struct vrift_map_place *mapping);
 };
 
 VRIFT_BEGIN_DECLS

@@ -213,6 +213,69 @@ VRIFT_API int32_t vrift_task_file(vrift_task *task, int32_t fd, vrift_file **out
 VRIFT_API int32_t vrift_task_install(vrift_task *task, vrift_file *file);
 
 /**
+ * Changes the space of a file, as fallocate(2): takes blocks for a range, punches a hole, zeroes, takes out or inserts.
+ * What a backend lacks it refuses; the memory backend takes out, inserts and zeroes, which tmpfs does not.
+ *
+ * @param mode 0 to allocate, or VRIFT_FALLOC_... in the combinations of Linux
+ * @param offset,length bytes; whole pages where bytes are taken out or inserted
+ * @return 0; -VRIFT_EBADF unless it is open for writing; -VRIFT_EINVAL for a range that is negative, empty or not one
+ * that the mode takes; -VRIFT_EOPNOTSUPP; -VRIFT_ENODEV, -VRIFT_ESPIPE for what is not a file; -VRIFT_EFBIG;
+ * -VRIFT_ENOSPC; -VRIFT_EPERM for another mode than allocating on a file that may only be appended to.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fallocate(vrift_task *task, int32_t fd, uint64_t mode, int64_t offset, int64_t length);
+
+/**
+ * Copies bytes from one file to another, as copy_file_range(2), by the backend where both files are its own and it can
+ * (on the host by copy_file_range(2), which shares blocks where the file system does), else through a buffer.
+ * Unlike Linux it copies between superblocks, too.
+ *
+ * @param in_offset,out_offset where to read and write, and on return where the copy ended; NULL: at the descriptor's
+ * position, which moves
+ * @param count bytes
+ * @param flags 0 or VRIFT_COPY_CLONE
+ * @return bytes copied, possibly fewer than count, 0 at the end; -VRIFT_EBADF unless one is open for reading and the
+ * other for writing and not for appending; -VRIFT_EISDIR; -VRIFT_EINVAL for what is not a file, unknown flags, or two
+ * ranges of one file that overlap; -VRIFT_EOVERFLOW; -VRIFT_EFBIG; -VRIFT_ENOSPC; with CLONE -VRIFT_EOPNOTSUPP where
+ * blocks cannot be shared, -VRIFT_EXDEV between superblocks.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_copy_file_range(vrift_task *task, int32_t in_fd, int64_t *in_offset, int32_t out_fd,
+                                        int64_t *out_offset, uint64_t count, uint64_t flags);
+
+/**
+ * Copies bytes from a file to the position of another descriptor, as sendfile(2).
+ *
+ * @param offset where to read, and on return where the copy ended; NULL: at in_fd's position, which moves
+ * @param count bytes
+ * @return bytes copied, possibly fewer than count, 0 at the end; -VRIFT_EBADF; -VRIFT_EINVAL if in_fd is not a file,
+ * out_fd appends, or a range is none; as vrift_write().
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_sendfile(vrift_task *task, int32_t out_fd, int32_t in_fd, int64_t *offset, uint64_t count);
+
+/* Takes bytes that vrift_splice() read, borrowed for the call; how many it took, or a negative error to stop. */
+typedef int64_t(VRIFT_CALLBACK *vrift_splice_fn)(const void *bytes, size_t length, void *payload);
+
+/**
+ * Hands the bytes of a file to a function, piece by piece and in order, as splice(2) hands them to a pipe: the caller
+ * needs no buffer. The function is called without locks; one that takes less than it is given ends the transfer.
+ *
+ * @param offset where to read, and on return where the transfer ended; NULL: at the position, which moves
+ * @param count bytes at most
+ * @param take,payload what takes them
+ * @return bytes that were taken, 0 at the end; what take answered if that was an error and nothing was taken before;
+ * as vrift_pread().
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_splice(vrift_task *task, int32_t fd, int64_t *offset, uint64_t count, vrift_splice_fn take,
+                               void *payload);
+
+/**
  * Takes a reference.
  *
  * @param file may be NULL

@@ -25,6 +25,7 @@ struct vrift_task_options {
     uint32_t umask;     /* permission bits that new files do not get; default 0 */
     uint32_t max_files; /* descriptors, as RLIMIT_NOFILE; default 65536 */
     uint32_t reserved;
+    uint64_t max_file_size; /* bytes, as RLIMIT_FSIZE: -VRIFT_EFBIG, and no signal, beyond; default: no limit */
 };
 
 /* What vrift_task_clone() lets two tasks share; the numbers are Linux's. */

@@ -194,6 +194,31 @@ struct vrift_dirent {
 #define VRIFT_SEEK_DATA 3
 #define VRIFT_SEEK_HOLE 4
 
+/* How vrift_fallocate() changes the space of a file. ALLOCATE, with none of the others, is 0. */
+#define VRIFT_FALLOC_KEEP_SIZE      0x01ULL
+#define VRIFT_FALLOC_PUNCH_HOLE     0x02ULL
+#define VRIFT_FALLOC_COLLAPSE_RANGE 0x08ULL
+#define VRIFT_FALLOC_ZERO_RANGE     0x10ULL
+#define VRIFT_FALLOC_INSERT_RANGE   0x20ULL
+#define VRIFT_FALLOC_UNSHARE_RANGE  0x40ULL
+#define VRIFT_FALLOC_WRITE_ZEROES   0x80ULL
+
+/* Of vrift_copy_file_range(), beyond Linux: share the blocks, as FICLONERANGE does, or fail. */
+#define VRIFT_COPY_CLONE 1ULL
+
+/* Of vrift_map(). */
+#define VRIFT_PROT_NONE  0ULL
+#define VRIFT_PROT_READ  1ULL
+#define VRIFT_PROT_WRITE 2ULL
+#define VRIFT_PROT_EXEC  4ULL
+
+#define VRIFT_MAP_SHARED  1ULL
+#define VRIFT_MAP_PRIVATE 2ULL
+
+#define VRIFT_MS_ASYNC      1ULL
+#define VRIFT_MS_INVALIDATE 2ULL
+#define VRIFT_MS_SYNC       4ULL
+
 #define VRIFT_XATTR_CREATE  1ULL
 #define VRIFT_XATTR_REPLACE 2ULL
 

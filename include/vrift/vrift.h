@@ -12,6 +12,7 @@
 #include <vrift/task.h>
 #include <vrift/fs.h>
 #include <vrift/file.h>
+#include <vrift/map.h>
 #include <vrift/watch.h>
 #include <vrift/backends.h>
 #include <vrift/store.h>

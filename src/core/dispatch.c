@@ -310,3 +310,57 @@ int32_t vr_dispatch_revalidate(struct vr_inode *dir, const struct vrift_name *na
     ENTER(dir->sb, "revalidate");
     return dir->sb->ops.revalidate(dir->sb->self, &dir->node, name, &inode->node, out);
 }
+
+int32_t vr_dispatch_fallocate(struct vr_inode *inode, void *file, uint64_t mode, uint64_t offset, uint64_t length)
+{
+    assert(vr_is_file(inode) && length && offset <= INT64_MAX && length <= INT64_MAX - offset);
+    ENTER(inode->sb, "fallocate");
+    const struct vrift_backend_ops *ops = &inode->sb->ops;
+    return (int32_t)noted(inode, ops->fallocate
+                                     ? ops->fallocate(inode->sb->self, &inode->node, file, mode, offset, length)
+                                     : -VRIFT_EOPNOTSUPP);
+}
+
+int64_t vr_dispatch_copy_range(struct vr_inode *from, void *from_file, uint64_t from_offset, struct vr_inode *to,
+                               void *to_file, uint64_t to_offset, uint64_t length, uint64_t flags)
+{
+    assert(from->sb == to->sb && vr_is_file(from) && vr_is_file(to) && length);
+    const struct vrift_backend_ops *ops = &to->sb->ops;
+    if (!ops->copy_range)
+        return -VRIFT_EOPNOTSUPP;
+    ENTER(to->sb, "copy_range");
+    int64_t result = ops->copy_range(to->sb->self, &from->node, from_file, from_offset, &to->node, to_file, to_offset,
+                                     length, flags);
+    assert(result <= 0 || (uint64_t)result <= length);
+    noted(from, result);
+    return noted(to, result);
+}
+
+int32_t vr_dispatch_map(struct vr_inode *inode, void *file, const struct vrift_map_range *range,
+                        struct vrift_map_place *out)
+{
+    assert(vr_is_file(inode) && range->length);
+    memset(out, 0, sizeof *out);
+    ENTER(inode->sb, "map");
+    const struct vrift_backend_ops *ops = &inode->sb->ops;
+    int32_t error = ops->map ? ops->map(inode->sb->self, &inode->node, file, range, out) : -VRIFT_ENODEV;
+    out->range = *range;
+    return (int32_t)noted(inode, error);
+}
+
+int32_t vr_dispatch_map_sync(struct vr_inode *inode, const struct vrift_map_place *mapping, uint64_t offset,
+                             uint64_t length, uint64_t flags)
+{
+    assert(offset <= mapping->range.length && length <= mapping->range.length - offset);
+    ENTER(inode->sb, "map_sync");
+    const struct vrift_backend_ops *ops = &inode->sb->ops;
+    return ops->map_sync ? ops->map_sync(inode->sb->self, &inode->node, mapping, offset, length, flags) : 0;
+}
+
+/* As with forget, an injected fault does not keep the slot from being called. */
+void vr_dispatch_unmap(struct vr_inode *inode, const struct vrift_map_place *mapping)
+{
+    (void)enter(inode->sb, "unmap");
+    if (inode->sb->ops.unmap)
+        inode->sb->ops.unmap(inode->sb->self, &inode->node, mapping);
+}

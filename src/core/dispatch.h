@@ -45,5 +45,14 @@ int32_t vr_dispatch_removexattr(struct vr_inode *inode, const char *name);
 /* -VRIFT_EOPNOTSUPP without the slot: look up anew. */
 int32_t vr_dispatch_revalidate(struct vr_inode *dir, const struct vrift_name *name, struct vr_inode *inode,
                                struct vrift_stat *out);
+int32_t vr_dispatch_fallocate(struct vr_inode *inode, void *file, uint64_t mode, uint64_t offset, uint64_t length);
+/* -VRIFT_EOPNOTSUPP without the slot: copy through a buffer. */
+int64_t vr_dispatch_copy_range(struct vr_inode *from, void *from_file, uint64_t from_offset, struct vr_inode *to,
+                               void *to_file, uint64_t to_offset, uint64_t length, uint64_t flags);
+int32_t vr_dispatch_map(struct vr_inode *inode, void *file, const struct vrift_map_range *range,
+                        struct vrift_map_place *out);
+int32_t vr_dispatch_map_sync(struct vr_inode *inode, const struct vrift_map_place *mapping, uint64_t offset,
+                             uint64_t length, uint64_t flags);
+void vr_dispatch_unmap(struct vr_inode *inode, const struct vrift_map_place *mapping);
 
 #endif

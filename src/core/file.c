@@ -4,6 +4,7 @@
 #include "core/description.h"
 #include "core/dispatch.h"
 #include "core/fdtable.h"
+#include "core/file.h"
 #include "core/inode.h"
 #include "core/perm.h"
 #include "core/walk.h"
@@ -15,7 +16,7 @@
 #include <string.h>
 
 #define MOST_BUFFERS 1024u
-#define MOST_BYTES   0x7ffff000u /* in one call, as Linux */
+#define MOST_BYTES   VR_FILE_MOST_BYTES
 
 /* -- Descriptors --------------------------------------------------------------------------------------------------- */
 
@@ -92,19 +93,19 @@ static int32_t check_buffers(const struct vrift_iovec *iov, uint32_t count)
     return 0;
 }
 
-static int32_t check_readable(const vrift_file *file)
+int32_t vr_file_readable(const vrift_file *file)
 {
     if (file->flags & VRIFT_O_PATH || !file->readable)
         return -VRIFT_EBADF;
     return vr_is_dir(file->path.dentry->inode) ? -VRIFT_EISDIR : 0;
 }
 
-static int32_t check_writable(const vrift_file *file)
+int32_t vr_file_writable(const vrift_file *file)
 {
     return file->flags & VRIFT_O_PATH || !file->writable ? -VRIFT_EBADF : 0;
 }
 
-static int64_t read_buffers(vrift_file *file, const struct vrift_iovec *iov, uint32_t count, uint64_t offset)
+int64_t vr_file_read(vrift_file *file, const struct vrift_iovec *iov, uint32_t count, uint64_t offset)
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < count && total < MOST_BYTES; i++) {
@@ -125,24 +126,41 @@ static int64_t read_buffers(vrift_file *file, const struct vrift_iovec *iov, uin
     return (int64_t)total;
 }
 
+int32_t vr_file_room(vrift_file *file, uint64_t offset, uint64_t limit, uint64_t *most)
+{
+    *most = MOST_BYTES;
+    if (limit > INT64_MAX)
+        return 0;
+    if (file->flags & VRIFT_O_APPEND) {
+        struct vrift_stat attr;
+        struct vr_inode *inode = file->path.dentry->inode;
+        int32_t error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &attr);
+        if (error)
+            return error;
+        offset = attr.size;
+    }
+    if (offset >= limit)
+        return -VRIFT_EFBIG;
+    if (*most > limit - offset)
+        *most = limit - offset;
+    return 0;
+}
+
 /* With the inode locked. *end tells where the last write ended. */
 static int64_t write_locked(vrift_file *file, const vrift_cred *cred, const struct vrift_iovec *iov, uint32_t count,
-                            uint64_t offset, uint64_t *end)
+                            uint64_t offset, uint64_t limit, uint64_t *end)
 {
     struct vr_inode *inode = file->path.dentry->inode;
     uint64_t flags = file->flags & (VRIFT_O_APPEND | VRIFT_O_SYNC | VRIFT_O_DSYNC);
-    uint32_t killed = vr_perm_killed_by_write(cred, inode);
-    if (killed) {
-        struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_MODE};
-        set.mode = atomic_load_explicit(&inode->mode, memory_order_relaxed) & 07777 & ~killed;
-        int32_t error = vr_inode_setattr(inode, NULL, &set);
-        if (error)
-            return error;
-        vr_watch_dentry(file->path.dentry, vr_watch_of_setattr(&set));
-    }
+    uint64_t most;
+    int32_t error = vr_file_room(file, offset, limit, &most);
+    if (!error)
+        error = vr_attr_modified(cred, file->path.dentry, NULL);
+    if (error)
+        return error;
     uint64_t total = 0;
-    for (uint32_t i = 0; i < count && total < MOST_BYTES; i++) {
-        size_t wanted = iov[i].length < MOST_BYTES - total ? iov[i].length : (size_t)(MOST_BYTES - total);
+    for (uint32_t i = 0; i < count && total < most; i++) {
+        size_t wanted = iov[i].length < most - total ? iov[i].length : (size_t)(most - total);
         if (!wanted)
             continue;
         if (!(flags & VRIFT_O_APPEND) && offset + total > (uint64_t)INT64_MAX - wanted)
@@ -159,8 +177,8 @@ static int64_t write_locked(vrift_file *file, const vrift_cred *cred, const stru
     return (int64_t)total;
 }
 
-static int64_t write_buffers(vrift_file *file, const vrift_cred *cred, const struct vrift_iovec *iov, uint32_t count,
-                             uint64_t offset, uint64_t *end)
+int64_t vr_file_write(vrift_file *file, const vrift_cred *cred, const struct vrift_iovec *iov, uint32_t count,
+                      uint64_t offset, uint64_t limit, uint64_t *end)
 {
     struct vr_inode *inode = file->path.dentry->inode;
     bool empty = true;
@@ -169,7 +187,7 @@ static int64_t write_buffers(vrift_file *file, const vrift_cred *cred, const str
     if (empty)
         return 0;
     vr_inode_lock(inode, VR_RANK_CHILD);
-    int64_t result = write_locked(file, cred, iov, count, offset, end);
+    int64_t result = write_locked(file, cred, iov, count, offset, limit, end);
     vr_inode_attr_forget(inode);
     if (result > 0)
         vr_watch_file(file->path.dentry, VRIFT_IN_MODIFY);
@@ -185,12 +203,12 @@ int64_t vrift_readv(vrift_task *task, int32_t fd, const struct vrift_iovec *iov,
     int64_t result = vr_fdtable_get(task->files, fd, &file);
     if (result)
         return result;
-    result = check_readable(file);
+    result = vr_file_readable(file);
     if (!result)
         result = check_buffers(iov, count);
     if (!result) {
         vr_description_lock(file);
-        result = read_buffers(file, iov, count, file->position);
+        result = vr_file_read(file, iov, count, file->position);
         if (result > 0)
             file->position += (uint64_t)result;
         vr_description_unlock(file);
@@ -207,14 +225,14 @@ int64_t vrift_writev(vrift_task *task, int32_t fd, const struct vrift_iovec *iov
     int64_t result = vr_fdtable_get(task->files, fd, &file);
     if (result)
         return result;
-    result = check_writable(file);
+    result = vr_file_writable(file);
     if (!result)
         result = check_buffers(iov, count);
     if (!result) {
         vrift_cred *cred = vr_walk_cred(task);
         uint64_t end = 0;
         vr_description_lock(file);
-        result = write_buffers(file, cred, iov, count, file->position, &end);
+        result = vr_file_write(file, cred, iov, count, file->position, task->max_file_size, &end);
         if (result > 0)
             file->position = file->flags & VRIFT_O_APPEND ? end : file->position + (uint64_t)result;
         vr_description_unlock(file);
@@ -242,28 +260,29 @@ int64_t vrift_file_pread(vrift_file *file, void *buf, size_t len, uint64_t offse
     struct vrift_iovec iov = {buf, len};
     if (!file || offset > INT64_MAX)
         return -VRIFT_EINVAL;
-    int64_t error = check_readable(file);
+    int64_t error = vr_file_readable(file);
     if (!error)
         error = check_buffers(&iov, 1);
-    return error ? error : read_buffers(file, &iov, 1, offset);
+    return error ? error : vr_file_read(file, &iov, 1, offset);
 }
 
-static int64_t pwrite_as(vrift_file *file, const vrift_cred *cred, const void *buf, size_t len, uint64_t offset)
+static int64_t pwrite_as(vrift_file *file, const vrift_cred *cred, const void *buf, size_t len, uint64_t offset,
+                         uint64_t limit)
 {
     struct vrift_iovec iov = {NULL, len};
     uint64_t end;
     memcpy(&iov.base, &buf, sizeof iov.base);
-    int64_t error = check_writable(file);
+    int64_t error = vr_file_writable(file);
     if (!error)
         error = check_buffers(&iov, 1);
-    return error ? error : write_buffers(file, cred, &iov, 1, offset, &end);
+    return error ? error : vr_file_write(file, cred, &iov, 1, offset, limit, &end);
 }
 
 int64_t vrift_file_pwrite(vrift_file *file, const void *buf, size_t len, uint64_t offset)
 {
     if (!file || offset > INT64_MAX)
         return -VRIFT_EINVAL;
-    return pwrite_as(file, file->cred, buf, len, offset);
+    return pwrite_as(file, file->cred, buf, len, offset, UINT64_MAX);
 }
 
 int64_t vrift_pread(vrift_task *task, int32_t fd, void *buf, size_t len, uint64_t offset)
@@ -288,7 +307,7 @@ int64_t vrift_pwrite(vrift_task *task, int32_t fd, const void *buf, size_t len, 
     if (result)
         return result;
     vrift_cred *cred = vr_walk_cred(task);
-    result = pwrite_as(file, cred, buf, len, offset);
+    result = pwrite_as(file, cred, buf, len, offset, task->max_file_size);
     vrift_cred_unref(cred);
     vrift_file_unref(file);
     return result;
@@ -355,7 +374,7 @@ int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length)
         error = -VRIFT_EINVAL;
     } else {
         vrift_cred *cred = vr_walk_cred(task);
-        error = vr_attr_truncate(cred, file->path.dentry, file->handle, length);
+        error = vr_attr_truncate(cred, file->path.dentry, file->handle, length, task->max_file_size);
         vrift_cred_unref(cred);
     }
     vrift_file_unref(file);

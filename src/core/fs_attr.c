@@ -215,10 +215,32 @@ int32_t vrift_utimensat(vrift_task *task, int32_t dirfd, const char *path, const
 
 /* -- Size ---------------------------------------------------------------------------------------------------------- */
 
-int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_dentry *dentry, void *handle, uint64_t length)
+int32_t vr_attr_modified(const vrift_cred *cred, struct vr_dentry *dentry, void *handle)
 {
     struct vr_inode *inode = dentry->inode;
-    vr_inode_lock(inode, VR_RANK_CHILD);
+    uint32_t killed = vr_perm_killed_by_write(cred, inode);
+    if (!killed)
+        return 0;
+    struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_MODE};
+    set.mode = permissions_of(inode) & ~killed;
+    int32_t error = vr_inode_setattr(inode, handle, &set);
+    if (!error)
+        vr_watch_dentry(dentry, vr_watch_of_setattr(&set));
+    return error;
+}
+
+int32_t vr_attr_may_grow(struct vr_inode *inode, uint64_t length, uint64_t max)
+{
+    struct vrift_stat attr;
+    if (length <= max)
+        return 0;
+    int32_t error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &attr);
+    return error || length <= attr.size ? error : -VRIFT_EFBIG;
+}
+
+static int32_t truncate_locked(const vrift_cred *cred, struct vr_dentry *dentry, void *handle, uint64_t length)
+{
+    struct vr_inode *inode = dentry->inode;
     struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_SIZE, .length = length};
     uint32_t killed = vr_perm_killed_by_write(cred, inode);
     if (killed) {
@@ -228,6 +250,16 @@ int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_dentry *dentry, void 
     int32_t error = vr_inode_setattr(inode, handle, &set);
     if (!error)
         vr_watch_dentry(dentry, vr_watch_of_setattr(&set));
+    return error;
+}
+
+int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_dentry *dentry, void *handle, uint64_t length, uint64_t max)
+{
+    struct vr_inode *inode = dentry->inode;
+    vr_inode_lock(inode, VR_RANK_CHILD);
+    int32_t error = vr_attr_may_grow(inode, length, max);
+    if (!error)
+        error = truncate_locked(cred, dentry, handle, length);
     vr_inode_unlock(inode, VR_RANK_CHILD);
     return error;
 }
@@ -249,7 +281,7 @@ static int32_t truncate_once(vrift_task *task, const char *path, uint64_t length
         if (!error) {
             error = vr_perm_check(walk.cred, inode, VR_MAY_WRITE);
             if (!error)
-                error = vr_attr_truncate(walk.cred, walk.path.dentry, NULL, length);
+                error = vr_attr_truncate(walk.cred, walk.path.dentry, NULL, length, task->max_file_size);
             vr_mnt_drop_write(walk.path.mount);
         }
     }

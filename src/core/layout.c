@@ -10,7 +10,7 @@
     _Static_assert(sizeof(void *) != 8 || offsetof(struct type, field) == (at), "layout of " #type "." #field)
 
 FROZEN(vrift_allocator, 40);
-FROZEN(vrift_backend_ops, 240);
+FROZEN(vrift_backend_ops, 280);
 FROZEN(vrift_capability, 16);
 FROZEN(vrift_change, 528);
 FROZEN(vrift_checkout_options, 40);
@@ -28,6 +28,8 @@ FROZEN(vrift_import_options, 32);
 FROZEN(vrift_import_result, 160);
 FROZEN(vrift_iovec, 16);
 FROZEN(vrift_key, 40);
+FROZEN(vrift_map_place, 48);
+FROZEN(vrift_map_range, 32);
 FROZEN(vrift_mem_options, 32);
 FROZEN(vrift_name, 16);
 FROZEN(vrift_node, 48);
@@ -45,7 +47,7 @@ FROZEN(vrift_stat, 256);
 FROZEN(vrift_statfs, 128);
 FROZEN(vrift_store_options, 16);
 FROZEN(vrift_store_stats, 128);
-FROZEN(vrift_task_options, 16);
+FROZEN(vrift_task_options, 24);
 FROZEN(vrift_timespec, 16);
 FROZEN(vrift_verify_options, 40);
 FROZEN(vrift_verify_result, 128);
@@ -57,4 +59,4 @@ FROZEN_AT(vrift_stat, mode, 64);
 FROZEN_AT(vrift_stat, atime, 88);
 FROZEN_AT(vrift_stat, digest, 152);
 FROZEN_AT(vrift_stat, spare, 184);
-FROZEN_AT(vrift_backend_ops, revalidate, sizeof(struct vrift_backend_ops) - sizeof(void *));
+FROZEN_AT(vrift_backend_ops, unmap, sizeof(struct vrift_backend_ops) - sizeof(void *));

@@ -224,6 +224,7 @@ struct vrift_task {
     struct vr_place *place;   /* held; constant */
     struct vr_fdtable *files; /* held; constant */
     vrift_cred *cred;         /* dcache lock; held */
+    uint64_t max_file_size;   /* bytes a write may reach; constant */
 };
 
 struct vrift_file {

@@ -111,6 +111,7 @@ static int32_t make_task(vrift_ns *ns, vrift_cred *cred, struct vr_place *place,
     task->cred = cred;
     task->place = place;
     task->files = files;
+    task->max_file_size = UINT64_MAX;
     *out = task;
     return 0;
 }
@@ -120,7 +121,7 @@ int32_t vrift_task_new(vrift_ns *ns, vrift_cred *cred, const struct vrift_task_o
     struct vrift_task_options own;
     if (!ns || !out || (cred && cred->vfs != ns->vfs))
         return -VRIFT_EINVAL;
-    int32_t error = VR_COPYIN(&own, options);
+    int32_t error = vr_copyin(&own, sizeof own, offsetof(struct vrift_task_options, max_file_size), options);
     if (error)
         return error;
     if (own.reserved || own.max_files > MOST_FILES)
@@ -135,6 +136,8 @@ int32_t vrift_task_new(vrift_ns *ns, vrift_cred *cred, const struct vrift_task_o
                           vr_fdtable_new(ns->vfs, own.max_files ? own.max_files : DEFAULT_MAX_FILES), &task);
     if (error)
         return error;
+    if (own.max_file_size)
+        task->max_file_size = own.max_file_size;
     vr_dcache_read_begin(task->vfs);
     /* The topmost mount on the root's place. */
     struct vr_path root = {ns->root, ns->root->root};
@@ -176,7 +179,13 @@ int32_t vrift_task_clone(vrift_task *task, uint64_t flags, vrift_task **out)
         atomic_fetch_add_explicit(&files->refs, 1, memory_order_relaxed);
     else
         files = vr_fdtable_copy(task->vfs, files);
-    return make_task(task->ns, vr_walk_cred(task), place, files, out);
+    vrift_task *child;
+    int32_t error = make_task(task->ns, vr_walk_cred(task), place, files, &child);
+    if (error)
+        return error;
+    child->max_file_size = task->max_file_size;
+    *out = child;
+    return 0;
 }
 
 int32_t vrift_task_fork(vrift_task *task, vrift_task **out)

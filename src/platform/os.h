@@ -3,6 +3,7 @@
 #ifndef VR_OS_H
 #define VR_OS_H
 
+#include <vrift/backend.h>
 #include <vrift/types.h>
 
 #include <pthread.h>
@@ -63,6 +64,43 @@ int32_t vr_os_random(void *buf, size_t len);
 /* Maps a whole file, or its first len bytes, read-only; NULL if that fails or len is 0. */
 const void *vr_os_map(int fd, size_t len);
 void vr_os_unmap(const void *address, size_t len);
+
+/* Bytes of a page of memory, and how many there are. */
+uint64_t vr_os_page_size(void);
+uint64_t vr_os_memory_pages(void);
+
+/*
+ * Maps a range of a descriptor as a backend was asked to; -VRIFT_EACCES, -VRIFT_ENODEV, -VRIFT_ENOMEM and so on. The
+ * descriptor may be closed afterwards.
+ */
+int32_t vr_os_map_range(int fd, const struct vrift_map_range *range, void **address);
+
+/* msync(2): VRIFT_MS_... */
+int32_t vr_os_map_sync(void *address, size_t len, uint64_t flags);
+
+/* Lets the next store to each page of a shared mapping be noticed: the time of its file's last change tells of it. */
+void vr_os_map_watch(void *address, size_t len);
+
+/* -- Memory that can be mapped: a nameless file. memory.c ---------------------------------------------------------- */
+
+/* The descriptor, or -VRIFT_ENFILE, -VRIFT_EMFILE, -VRIFT_ENOMEM. */
+int32_t vr_os_memory_new(void);
+void vr_os_memory_close(int fd);
+int32_t vr_os_memory_resize(int fd, uint64_t size);
+
+/* Reads zeroes past the end. Writing makes it longer; -VRIFT_ENOMEM when memory runs out. */
+void vr_os_memory_read(int fd, void *buf, size_t len, uint64_t offset);
+int32_t vr_os_memory_write(int fd, const void *buf, size_t len, uint64_t offset);
+
+/* Takes memory for a range, or gives it back, the size staying as it is. */
+int32_t vr_os_memory_allocate(int fd, uint64_t offset, uint64_t len);
+void vr_os_memory_punch(int fd, uint64_t offset, uint64_t len);
+
+/* The first byte at or after offset that is data (want_data) or a hole; UINT64_MAX: none. */
+uint64_t vr_os_memory_seek(int fd, uint64_t offset, int want_data);
+
+/* Pages in use, and when it was last changed, by calls or by stores to mappings. */
+void vr_os_memory_stat(int fd, uint64_t *pages, struct vrift_timespec *mtime);
 
 /* Identity of this boot of the machine, the same in all processes; zeroes if the system has none. */
 void vr_os_boot_id(uint8_t out[16]);

@@ -31,17 +31,22 @@
 
 struct vr_memdata_block;
 
-/* Sparse contents: a tree of 64-way blocks whose leaves are pages. Zeroed is empty. Guarded by the inode's lock. */
+/*
+ * Sparse contents: a tree of 64-way blocks whose leaves are pages; or, while the file is mapped, memory of the system's
+ * that is shared with the mappings. Zeroed is empty. Guarded by the inode's lock.
+ */
 struct vr_memdata {
-    void *root;      /* a page if height is 0, else a block */
+    void *root;      /* a page if height is 0, else a block; NULL while it is shared */
     unsigned height; /* levels of blocks */
-    uint64_t pages;  /* that exist */
+    uint64_t pages;  /* that exist, as far as is known: vr_memdata_pages() */
+    struct vr_memshared *shared;
 };
 
 /* Where pages come from and who counts them. */
 struct vr_memdata_pool {
     const struct vrift_allocator *allocator;
     uint64_t max_pages;     /* 0: no limit */
+    uint64_t most_pages;    /* that one call may allocate: the limit, or all the memory there is */
     _Atomic uint64_t pages; /* in use */
 };
 
@@ -51,11 +56,74 @@ void vr_memdata_read(const struct vr_memdata *data, void *buf, size_t len, uint6
 size_t vr_memdata_write(struct vr_memdata_pool *pool, struct vr_memdata *data, const void *buf, size_t len,
                         uint64_t offset, int32_t *error);
 
-/* Forgets all bytes at or after size. */
-void vr_memdata_truncate(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t size);
+/* The file's size changes: forgets all bytes at or after a smaller one. Fails only while the file is mapped. */
+int32_t vr_memdata_resize(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t old, uint64_t size);
+void vr_memdata_dispose(struct vr_memdata_pool *pool, struct vr_memdata *data);
+
+/* Counts pages, or gives back none of them with -VRIFT_ENOSPC. */
+int32_t vr_memdata_charge(struct vr_memdata_pool *pool, uint64_t pages);
 
 /* The first offset at or after `offset` in a page that exists (data != 0) or does not; size if there is none. */
 uint64_t vr_memdata_seek(const struct vr_memdata *data, uint64_t offset, uint64_t size, int want_data);
+
+/* -- memspace.c: what fallocate does to pages. Ranges may be of any size; each works whole or not at all. ----------- */
+
+int32_t vr_memspace_allocate(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length);
+int32_t vr_memspace_punch(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length);
+int32_t vr_memspace_zero(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length,
+                         uint64_t size);
+/* Of whole pages; size is that of the file before. */
+int32_t vr_memspace_collapse(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length,
+                             uint64_t size);
+int32_t vr_memspace_insert(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length,
+                           uint64_t size);
+
+/* The first page at or after an index, or only those that were written; UINT64_MAX if there is none. */
+uint64_t vr_memspace_next(const struct vr_memdata *data, uint64_t index, int written);
+
+/* -- memshared.c: the bytes of a mapped file ----------------------------------------------------------------------- */
+
+/*
+ * A file is moved to memory that can be mapped by its first mapping, and back to pages after the last. Stores to
+ * mappings take pages that nobody counts, so that with a limit all that they could take is counted in advance.
+ */
+struct vr_memmapping {
+    struct vr_memmapping *next;
+    void *address;
+    struct vrift_map_range range;
+};
+struct vr_memshared {
+    int fd;
+    uint64_t charged;              /* pages counted in the pool: what is in use and what mappings may take */
+    struct vrift_timespec changed; /* when the memory was last changed, as far as the inode knows */
+    struct vr_memmapping *mappings;
+};
+
+void vr_memshared_read(const struct vr_memdata *data, void *buf, size_t len, uint64_t offset);
+size_t vr_memshared_write(struct vr_memdata_pool *pool, struct vr_memdata *data, const void *buf, size_t len,
+                          uint64_t offset, int32_t *error);
+int32_t vr_memshared_resize(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t size);
+uint64_t vr_memshared_seek(const struct vr_memdata *data, uint64_t offset, uint64_t size, int want_data);
+int32_t vr_memshared_allocate(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length);
+void vr_memshared_punch(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length);
+int32_t vr_memshared_zero(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length,
+                          uint64_t size);
+int32_t vr_memshared_collapse(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length,
+                              uint64_t size);
+int32_t vr_memshared_insert(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t offset, uint64_t length,
+                            uint64_t size);
+
+/* Moves the bytes there, and back (which may fail for want of memory and then changes nothing). */
+int32_t vr_memshared_begin(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t size);
+void vr_memshared_end(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t size);
+void vr_memshared_dispose(struct vr_memdata_pool *pool, struct vr_memdata *data);
+
+/* Counts what a mapping may take and takes it into the list; -VRIFT_ENOSPC. And the end of that. */
+int32_t vr_memshared_enter(struct vr_memdata_pool *pool, struct vr_memdata *data, struct vr_memmapping *mapping);
+void vr_memshared_leave(struct vr_memdata_pool *pool, struct vr_memdata *data, struct vr_memmapping *mapping);
+
+/* Pages in use; and whether stores to mappings changed bytes since the inode last knew, and when. */
+int vr_memshared_look(const struct vr_memdata *data, uint64_t *pages, struct vrift_timespec *when);
 
 /* -- memdir.c: the entries of a directory ------------------------------------------------------------------------- */
 
@@ -203,6 +271,20 @@ int64_t VRIFT_CALLBACK vr_memfile_pwrite(void *self, const struct vrift_node *no
                                          size_t len, uint64_t offset, uint64_t flags, uint64_t *end);
 int64_t VRIFT_CALLBACK vr_memfile_seek(void *self, const struct vrift_node *node, void *file, uint64_t offset,
                                        int32_t whence);
+
+int32_t VRIFT_CALLBACK vr_memfile_fallocate(void *self, const struct vrift_node *node, void *file, uint64_t mode,
+                                            uint64_t offset, uint64_t length);
+
+/* -- memmap.c ------------------------------------------------------------------------------------------------------ */
+
+int32_t VRIFT_CALLBACK vr_memmap(void *self, const struct vrift_node *node, void *file,
+                                 const struct vrift_map_range *range, struct vrift_map_place *out);
+int32_t VRIFT_CALLBACK vr_memmap_sync(void *self, const struct vrift_node *node, const struct vrift_map_place *mapping,
+                                      uint64_t offset, uint64_t length, uint64_t flags);
+void VRIFT_CALLBACK vr_memmap_unmap(void *self, const struct vrift_node *node, const struct vrift_map_place *mapping);
+
+/* Takes over the time of stores to mappings, before the inode changes in another way. With the lock held. */
+void vr_memmap_notice(struct vr_memnode *node);
 
 /* -- memxattr.c ---------------------------------------------------------------------------------------------------- */
 

@@ -55,6 +55,7 @@ int64_t VRIFT_CALLBACK vr_memfile_pwrite(void *self, const struct vrift_node *no
         return -VRIFT_EINVAL;
     vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
+    vr_memmap_notice(inode);
     if (flags & VRIFT_O_APPEND)
         offset = inode->size;
     if (len > 0 && offset >= VR_MEM_FILE_MAX) {
@@ -76,6 +77,78 @@ int64_t VRIFT_CALLBACK vr_memfile_pwrite(void *self, const struct vrift_node *no
         return error;
     *end = offset + written;
     return (int64_t)written;
+}
+
+/* -- Space --------------------------------------------------------------------------------------------------------- */
+
+/* Takes out or inserts whole pages within the file; neither may reach its end. */
+static int32_t move_pages(struct vr_memfs *fs, struct vr_memnode *inode, uint64_t mode, uint64_t offset,
+                          uint64_t length)
+{
+    if (offset % VR_MEM_PAGE || length % VR_MEM_PAGE || offset >= inode->size)
+        return -VRIFT_EINVAL;
+    if (mode == VRIFT_FALLOC_INSERT_RANGE) {
+        if (length > VR_MEM_FILE_MAX - inode->size)
+            return -VRIFT_EFBIG;
+        int32_t error = vr_memspace_insert(&fs->pool, &inode->data, offset, length, inode->size);
+        inode->size += error ? 0 : length;
+        return error;
+    }
+    if (offset + length >= inode->size)
+        return -VRIFT_EINVAL;
+    int32_t error = vr_memspace_collapse(&fs->pool, &inode->data, offset, length, inode->size);
+    inode->size -= error ? 0 : length;
+    return error;
+}
+
+/* The new size of a file that grows by being given space. */
+static int32_t extend(struct vr_memfs *fs, struct vr_memnode *inode, uint64_t mode, uint64_t end)
+{
+    if (mode & VRIFT_FALLOC_KEEP_SIZE || end <= inode->size)
+        return 0;
+    int32_t error = vr_memdata_resize(&fs->pool, &inode->data, inode->size, end);
+    inode->size = error ? inode->size : end;
+    return error;
+}
+
+static int32_t fallocate_locked(struct vr_memfs *fs, struct vr_memnode *inode, uint64_t mode, uint64_t offset,
+                                uint64_t length)
+{
+    int32_t error;
+    switch (mode & ~VRIFT_FALLOC_KEEP_SIZE) {
+    case 0:
+        error = vr_memspace_allocate(&fs->pool, &inode->data, offset, length);
+        return error ? error : extend(fs, inode, mode, offset + length);
+    case VRIFT_FALLOC_PUNCH_HOLE:
+        return vr_memspace_punch(&fs->pool, &inode->data, offset, length);
+    case VRIFT_FALLOC_ZERO_RANGE:
+        error = vr_memspace_zero(&fs->pool, &inode->data, offset, length, inode->size);
+        return error ? error : extend(fs, inode, mode, offset + length);
+    case VRIFT_FALLOC_COLLAPSE_RANGE:
+    case VRIFT_FALLOC_INSERT_RANGE:
+        return move_pages(fs, inode, mode, offset, length);
+    default:
+        return -VRIFT_EOPNOTSUPP;
+    }
+}
+
+int32_t VRIFT_CALLBACK vr_memfile_fallocate(void *self, const struct vrift_node *node, void *file, uint64_t mode,
+                                            uint64_t offset, uint64_t length)
+{
+    struct vr_memfs *fs = self;
+    struct vr_memnode *inode = node->handle;
+    struct vrift_timespec now;
+    (void)file;
+    vr_os_file_time(&now);
+    vr_os_rwlock_write(&inode->lock);
+    vr_memmap_notice(inode);
+    int32_t error = fallocate_locked(fs, inode, mode, offset, length);
+    if (!error) {
+        inode->mtime = inode->ctime = now;
+        inode->version++;
+    }
+    vr_os_rwlock_unlock(&inode->lock);
+    return error;
 }
 
 int64_t VRIFT_CALLBACK vr_memfile_seek(void *self, const struct vrift_node *node, void *file, uint64_t offset,

@@ -37,10 +37,6 @@ static int32_t VRIFT_CALLBACK capability(void *self, uint32_t capability, struct
     case VRIFT_CAPABILITY_DIGEST:
         *out = none;
         break;
-    case VRIFT_CAPABILITY_MMAP:
-        none.error = -VRIFT_ENODEV;
-        *out = none;
-        break;
     default:
         *out = native;
     }
@@ -104,6 +100,10 @@ const struct vrift_backend_ops vr_memfs_ops = {
     .setxattr = vr_memxattr_set,
     .listxattr = vr_memxattr_list,
     .removexattr = vr_memxattr_remove,
+    .fallocate = vr_memfile_fallocate,
+    .map = vr_memmap,
+    .map_sync = vr_memmap_sync,
+    .unmap = vr_memmap_unmap,
 };
 
 static int32_t make_root(struct vr_memfs *fs, const struct vrift_mem_options *options)
@@ -129,6 +129,7 @@ int32_t vr_memfs_new(const struct vrift_allocator *allocator, const struct vrift
     fs->allocator = allocator;
     fs->pool.allocator = allocator;
     fs->pool.max_pages = options->max_bytes ? (options->max_bytes + VR_MEM_PAGE - 1) / VR_MEM_PAGE : 0;
+    fs->pool.most_pages = fs->pool.max_pages ? fs->pool.max_pages : vr_os_memory_pages();
     fs->max_inodes = options->max_inodes;
     int32_t error = vr_os_random(&fs->seed, sizeof fs->seed);
     if (!error)

@@ -85,7 +85,7 @@ struct vr_memnode *vr_memnode_ref(struct vr_memnode *node)
 void vr_memnode_free(struct vr_memfs *fs, struct vr_memnode *node)
 {
     leave(fs, node);
-    vr_memdata_truncate(&fs->pool, &node->data, 0);
+    vr_memdata_dispose(&fs->pool, &node->data);
     vr_memdir_dispose(fs->allocator, &node->dir);
     vr_memxattr_dispose(fs->allocator, node->xattrs);
     vr_alloc_free(fs->allocator, node->target);
@@ -118,6 +118,15 @@ void vr_memnode_stat(struct vr_memnode *node, struct vrift_stat *out)
     out->mtime = node->mtime;
     out->ctime = node->ctime;
     out->btime = node->btime;
+    if (node->data.shared) {
+        uint64_t pages;
+        struct vrift_timespec when;
+        if (vr_memshared_look(&node->data, &pages, &when)) {
+            out->mtime = out->ctime = when;
+            out->version++;
+        }
+        out->blocks = pages * (VR_MEM_PAGE / 512);
+    }
     vr_os_rwlock_unlock(&node->lock);
 }
 
@@ -189,18 +198,22 @@ int32_t VRIFT_CALLBACK vr_memnode_setattr(void *self, const struct vrift_node *n
     struct vrift_timespec now;
     vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
+    vr_memmap_notice(inode);
+    if (set->mask & VRIFT_SET_SIZE) {
+        int32_t error = vr_memdata_resize(&fs->pool, &inode->data, inode->size, set->length);
+        if (error) {
+            vr_os_rwlock_unlock(&inode->lock);
+            return error;
+        }
+        inode->size = set->length;
+        inode->mtime = now;
+    }
     if (set->mask & VRIFT_SET_MODE)
         inode->mode = set->mode & 07777;
     if (set->mask & VRIFT_SET_UID)
         inode->uid = set->uid;
     if (set->mask & VRIFT_SET_GID)
         inode->gid = set->gid;
-    if (set->mask & VRIFT_SET_SIZE) {
-        if (set->length < inode->size)
-            vr_memdata_truncate(&fs->pool, &inode->data, set->length);
-        inode->size = set->length;
-        inode->mtime = now;
-    }
     if (set->mask & VRIFT_SET_ATIME)
         inode->atime = set->mask & VRIFT_SET_ATIME_NOW ? now : set->atime;
     if (set->mask & VRIFT_SET_MTIME)

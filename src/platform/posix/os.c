@@ -206,6 +206,47 @@ void vr_os_unmap(const void *address, size_t len)
         munmap(cast.to, len);
 }
 
+uint64_t vr_os_page_size(void)
+{
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t vr_os_memory_pages(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    return pages > 0 ? (uint64_t)pages : UINT64_MAX;
+}
+
+int32_t vr_os_map_range(int fd, const struct vrift_map_range *range, void **address)
+{
+    int prot = (range->prot & VRIFT_PROT_READ ? PROT_READ : 0) | (range->prot & VRIFT_PROT_WRITE ? PROT_WRITE : 0) |
+               (range->prot & VRIFT_PROT_EXEC ? PROT_EXEC : 0);
+    int flags = range->flags == VRIFT_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
+    if (range->length > SIZE_MAX)
+        return -VRIFT_ENOMEM;
+    void *at = mmap(NULL, (size_t)range->length, prot, flags, fd, (off_t)range->offset);
+    if (at == MAP_FAILED)
+        return vrift_err_from_host_errno(errno);
+    *address = at;
+    return 0;
+}
+
+int32_t vr_os_map_sync(void *address, size_t len, uint64_t flags)
+{
+    int how = flags & VRIFT_MS_SYNC ? MS_SYNC : MS_ASYNC;
+    return msync(address, len, how) < 0 ? vrift_err_from_host_errno(errno) : 0;
+}
+
+void vr_os_map_watch(void *address, size_t len)
+{
+#ifdef MADV_DONTNEED
+    madvise(address, len, MADV_DONTNEED); /* of a shared mapping only the page tables are emptied */
+#else
+    (void)address;
+    (void)len;
+#endif
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
