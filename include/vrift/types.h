@@ -224,14 +224,19 @@ struct vrift_dirent {
 
 /*
  * Flags of a mount. libvrift executes nothing: NOSUID is only recorded, for embedders to read back from vrift_statfs(),
- * and NOEXEC shows in vrift_faccessat() alone. NODEV makes opening a device node answer -VRIFT_EACCES.
+ * and NOEXEC shows in vrift_faccessat() alone. NODEV makes opening a device node answer -VRIFT_EACCES. A mount for which
+ * neither NOATIME nor STRICTATIME is asked has RELATIME.
  */
 #define VRIFT_MOUNT_RDONLY      0x0001ULL
 #define VRIFT_MOUNT_NOSUID      0x0002ULL
 #define VRIFT_MOUNT_NODEV       0x0004ULL
 #define VRIFT_MOUNT_NOEXEC      0x0008ULL
 #define VRIFT_MOUNT_NOSYMFOLLOW 0x0100ULL
-#define VRIFT_UMOUNT_DETACH     0x0002ULL
+#define VRIFT_MOUNT_NOATIME     0x0400ULL   /* reading stamps no access time */
+#define VRIFT_MOUNT_NODIRATIME  0x0800ULL   /* likewise, of directories */
+#define VRIFT_MOUNT_RELATIME    0x200000ULL /* only where it would not be later than the last change, or is a day old */
+#define VRIFT_MOUNT_STRICTATIME 0x1000000ULL /* always; shown as the absence of both */
+#define VRIFT_MOUNT_ATIME       (VRIFT_MOUNT_NOATIME | VRIFT_MOUNT_RELATIME | VRIFT_MOUNT_STRICTATIME)
 
 /* Capability bits of credentials: bit n is Linux's capability n. */
 #define VRIFT_CAP_CHOWN           (1ULL << 0)

@@ -157,6 +157,16 @@ VRIFT_API int32_t vrift_sb_capability(vrift_sb *sb, uint32_t capability, struct 
 VRIFT_API int32_t vrift_sb_consistency(vrift_sb *sb, uint32_t aspect, struct vrift_consistency *out);
 
 /**
+ * Says where a superblock's bytes come from, for people who list mounts: the source in vrift_mount_list().
+ *
+ * @param source copied; NULL: the backend's name again
+ * @return 0; -VRIFT_EINVAL; -VRIFT_ENOMEM.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_sb_set_source(vrift_sb *sb, const char *source);
+
+/**
  * How many superblocks lie on top of each other below this one: 0 for one that keeps its own bytes, one more than its
  * deepest layer for one built on others. A backend over other superblocks answers ops->depth with it.
  *
@@ -198,58 +208,8 @@ VRIFT_API vrift_ns *vrift_ns_ref(vrift_ns *ns);
  */
 VRIFT_API void vrift_ns_unref(vrift_ns *ns);
 
-/**
- * Mounts a superblock on a file or directory, as mount(2).
- *
- * @param task whose namespace; needs VRIFT_CAP_SYS_ADMIN
- * @param dirfd,path the mount point; the last symlink is followed
- * @param sb what to mount; the mount takes a reference of its own
- * @param flags VRIFT_MOUNT_...
- * @return 0; -VRIFT_EPERM; -VRIFT_ENOTDIR if one is a directory and the other is not; -VRIFT_EINVAL if sb
- * belongs to
- * another instance; the errors of a walk.
- * Thread safety: any thread.
- * @since 0.1
- */
-VRIFT_API int32_t vrift_mount(vrift_task *task, int32_t dirfd, const char *path, vrift_sb *sb, uint64_t flags);
-
-/**
- * Makes a file or directory visible at a second place, as mount(2) with MS_BIND. Mounts below it do not come along.
- *
- * @param old_dirfd,old_path what to show
- * @param new_dirfd,new_path where
- * @param flags VRIFT_MOUNT_... of the new mount
- * @return as vrift_mount().
- * Thread safety: any thread.
- * @since 0.1
- */
-VRIFT_API int32_t vrift_bind(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
-                             const char *new_path, uint64_t flags);
-
-/**
- * Replaces the flags of a mount, as mount(2) with MS_REMOUNT|MS_BIND.
- *
- * @param dirfd,path the root of the mount
- * @param flags VRIFT_MOUNT_..., all of them
- * @return 0; -VRIFT_EINVAL if path is not the root of a mount; -VRIFT_EBUSY to VRIFT_MOUNT_RDONLY while a file is
- * open for writing through it; -VRIFT_EPERM; the errors of a walk.
- * Thread safety: any thread.
- * @since 0.1
- */
-VRIFT_API int32_t vrift_remount(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags);
-
-/**
- * Takes away the topmost mount at a path, as umount2(2).
- *
- * @param dirfd,path the root of the mount
- * @param flags 0, or VRIFT_UMOUNT_DETACH: take it out of the tree now, let it go when the last user does
- * @return 0; -VRIFT_EBUSY while a file is open, a directory is current or a mount lies in it; -VRIFT_EINVAL if path
- * is not the root of a mount; -VRIFT_EPERM; the errors of a walk.
- * Thread safety: any thread.
- * @since 0.1
- */
-VRIFT_API int32_t vrift_umount(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags);
-
 VRIFT_END_DECLS
+
+#include <vrift/mount.h>
 
 #endif

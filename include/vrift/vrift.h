@@ -9,6 +9,7 @@
 #include <vrift/types.h>
 #include <vrift/backend.h>
 #include <vrift/vfs.h>
+#include <vrift/mount.h>
 #include <vrift/task.h>
 #include <vrift/fs.h>
 #include <vrift/file.h>

@@ -58,3 +58,22 @@ int64_t vr_dpath_write(const struct vr_path *root, const struct vr_path *path, b
     memmove(buf, buf + front.at, len - front.at);
     return (int64_t)(len - front.at);
 }
+
+int64_t vr_dpath_in_sb(const struct vr_dentry *dentry, char *buf, size_t len)
+{
+    static const char deleted[] = "//deleted";
+    struct front front = {buf, len, false};
+    prepend(&front, "", 1);
+    if (!vr_dcache_hashed(dentry))
+        prepend(&front, deleted, sizeof deleted - 1);
+    if (dentry->parent == dentry)
+        prepend(&front, "/", 1);
+    for (; dentry->parent != dentry; dentry = dentry->parent) {
+        prepend(&front, dentry->name, dentry->name_length);
+        prepend(&front, "/", 1);
+    }
+    if (front.full)
+        return -VRIFT_ERANGE;
+    memmove(buf, buf + front.at, len - front.at);
+    return (int64_t)(len - front.at);
+}

@@ -12,4 +12,7 @@
  */
 int64_t vr_dpath_write(const struct vr_path *root, const struct vr_path *path, bool must_exist, char *buf, size_t len);
 
+/* Likewise the path of a dentry within its superblock, with "//deleted" behind it if it was removed. -VRIFT_ERANGE. */
+int64_t vr_dpath_in_sb(const struct vr_dentry *dentry, char *buf, size_t len);
+
 #endif

@@ -4,7 +4,7 @@
 #include "core/dispatch.h"
 #include "core/inode.h"
 #include "core/lookup.h"
-#include "core/mnt.h"
+#include "core/mnttree.h"
 #include "core/newname.h"
 #include "core/perm.h"
 #include "core/sb.h"
@@ -294,11 +294,7 @@ static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, cons
     vrift_sb *sb = dir->sb;
     struct vr_inode *inode = victim->inode;
     struct vr_lookup_name given;
-    vr_dcache_read_begin(sb->vfs);
-    bool busy = victim->mounted, in_use = false;
-    vr_dcache_read_end(sb->vfs);
-    if (busy)
-        return -VRIFT_EBUSY;
+    bool in_use = false;
     vr_lookup_name(&given, name);
     vr_sb_change_begin(sb);
     int32_t error = vr_dispatch_unlink(dir->inode, &given.name, inode, flags);
@@ -335,7 +331,11 @@ static int32_t unlink_last(struct place *place, uint64_t flags, struct vr_dentry
     if (error)
         return error;
     vr_inode_lock(inode, VR_RANK_CHILD);
-    error = remove_name(place->dir, victim, &walk->last, flags, &place->reap);
+    /* What other namespaces have mounted on it goes with it. */
+    if (vr_mnttree_is_local_point(walk->task, victim))
+        error = -VRIFT_EBUSY;
+    else
+        error = remove_name(place->dir, victim, &walk->last, flags, &place->reap);
     vr_inode_unlock(inode, VR_RANK_CHILD);
     if (!error) {
         vr_inode_unlock(place->dir->inode, VR_RANK_DIR);
@@ -382,6 +382,8 @@ static int32_t unlinkat_once(vrift_task *task, int32_t dirfd, const char *path, 
         vr_inode_unlock(place.dir->inode, VR_RANK_DIR);
         place.locked = false;
     }
+    if (!error)
+        vr_mnttree_abandon(victim);
     vr_dcache_unref(victim);
     end_place(&place);
     return error;

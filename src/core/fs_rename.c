@@ -6,7 +6,7 @@
 #include "core/dispatch.h"
 #include "core/inode.h"
 #include "core/lookup.h"
-#include "core/mnt.h"
+#include "core/mnttree.h"
 #include "core/perm.h"
 #include "core/sb.h"
 #include "core/walk.h"
@@ -214,9 +214,8 @@ static int32_t rename_locked(struct renaming *r)
     struct vr_inode *victim = r->target ? r->target->inode : NULL;
     if (victim)
         vr_inode_lock(victim, VR_RANK_CHILD);
-    vr_dcache_read_begin(r->sb->vfs);
-    bool busy = r->old->mounted || (r->target && r->target->mounted);
-    vr_dcache_read_end(r->sb->vfs);
+    const vrift_task *task = r->from->task;
+    bool busy = vr_mnttree_is_local_point(task, r->old) || (r->target && vr_mnttree_is_local_point(task, r->target));
     error = busy ? -VRIFT_EBUSY : call_backend(r);
     if (victim)
         vr_inode_unlock(victim, VR_RANK_CHILD);
@@ -245,6 +244,8 @@ static int32_t rename_between(struct vr_walk *from, struct vr_walk *to, uint64_t
     error = rename_locked(&r);
     unlock_directories(&r);
     vr_dcache_reap(r.sb->vfs, &r.reap);
+    if (!error && r.target && r.target->inode != r.old->inode && !(flags & VRIFT_RENAME_EXCHANGE))
+        vr_mnttree_abandon(r.target);
     vr_dcache_unref(r.old);
     vr_dcache_unref(r.target);
     vr_alloc_free(r.sb->vfs->allocator, r.old_name);

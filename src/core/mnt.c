@@ -6,31 +6,112 @@
 
 #include <assert.h>
 
+void vr_mnt_tree_lock(vrift_vfs *vfs)
+{
+    vr_lockrank_take(VR_RANK_MOUNT);
+    vr_os_mutex_lock(&vfs->tree_mutex);
+}
+
+void vr_mnt_tree_unlock(vrift_vfs *vfs)
+{
+    vr_os_mutex_unlock(&vfs->tree_mutex);
+    vr_lockrank_give(VR_RANK_MOUNT);
+}
+
+/* -- Life ---------------------------------------------------------------------------------------------------------- */
+
+struct vr_mount *vr_mnt_blank(vrift_vfs *vfs)
+{
+    return vr_alloc_zero(vfs->allocator, 1, sizeof(struct vr_mount));
+}
+
+void vr_mnt_discard(vrift_vfs *vfs, struct vr_mount *blank)
+{
+    vr_alloc_free(vfs->allocator, blank);
+}
+
+void vr_mnt_fill(struct vr_mount *blank, vrift_sb *sb, struct vr_dentry *root, uint64_t flags)
+{
+    atomic_init(&blank->refs, 1);
+    atomic_init(&blank->flags, (uint32_t)flags);
+    blank->sb = vrift_sb_ref(sb);
+    vr_dcache_ref(root);
+    blank->root = root;
+    blank->id = atomic_fetch_add(&sb->vfs->next_mount, 1) + 1;
+    blank->peer_before = blank->peer_after = blank;
+}
+
 int32_t vr_mnt_new(vrift_sb *sb, struct vr_dentry *root, uint64_t flags, struct vr_mount **out)
 {
-    struct vr_mount *mount = vr_alloc_zero(sb->vfs->allocator, 1, sizeof *mount);
+    struct vr_mount *mount = vr_mnt_blank(sb->vfs);
     if (!mount)
         return -VRIFT_ENOMEM;
-    atomic_init(&mount->refs, 1);
-    atomic_init(&mount->flags, (uint32_t)flags);
-    mount->sb = vrift_sb_ref(sb);
-    vr_dcache_ref(root);
-    mount->root = root;
-    mount->id = atomic_fetch_add(&sb->vfs->next_mount, 1) + 1;
+    vr_mnt_fill(mount, sb, root, flags);
     *out = mount;
     return 0;
 }
 
-void vr_mnt_unref(struct vr_mount *mount)
+/* Nobody can find it any more. What was left hanging below it goes its own way. */
+static void destroy(struct vr_mount *mount, struct vr_mount *orphans, struct vr_reap *reap)
 {
-    if (!mount || atomic_fetch_sub_explicit(&mount->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    assert(!mount->ns && !mount->children);
     vrift_sb *sb = mount->sb;
+    assert(!mount->ns && !mount->parent && mount->peer_after == mount && !mount->master && !mount->first_slave);
+    vr_dcache_reap(sb->vfs, reap);
+    while (orphans) {
+        struct vr_mount *orphan = orphans;
+        orphans = orphan->next;
+        vr_mnt_unref(orphan);
+    }
     vr_dcache_unref(mount->root);
-    vr_alloc_free(sb->vfs->allocator, mount);
+    vr_mnt_discard(sb->vfs, mount);
     vrift_sb_unref(sb);
 }
+
+/*
+ * The last reference is dropped in a write section: a walk that came from a mount left hanging below this one sees
+ * either both or none.
+ */
+static void drop_last(struct vr_mount *mount)
+{
+    vrift_vfs *vfs = mount->sb->vfs;
+    struct vr_reap reap = VR_REAP_INIT;
+    struct vr_mount *orphans = NULL;
+    vr_mnt_tree_lock(vfs);
+    vr_dcache_write_begin(vfs);
+    bool dead = atomic_fetch_sub_explicit(&mount->refs, 1, memory_order_acq_rel) == 1;
+    while (dead && mount->first_child) {
+        struct vr_mount *child = mount->first_child;
+        vr_mnt_detach(child, &reap);
+        child->next = orphans;
+        orphans = child;
+    }
+    vr_dcache_write_end(vfs);
+    vr_mnt_tree_unlock(vfs);
+    if (dead)
+        destroy(mount, orphans, &reap);
+}
+
+void vr_mnt_unref_quietly(struct vr_mount *mount)
+{
+    if (!mount)
+        return;
+    uint32_t refs = atomic_load_explicit(&mount->refs, memory_order_relaxed);
+    while (refs > 1)
+        if (atomic_compare_exchange_weak_explicit(&mount->refs, &refs, refs - 1, memory_order_release,
+                                                  memory_order_relaxed))
+            return;
+    drop_last(mount);
+}
+
+void vr_mnt_unref(struct vr_mount *mount)
+{
+    if (!mount)
+        return;
+    vr_mnt_used(mount);
+    vr_mnt_unref_quietly(mount);
+}
+
+/* -- Finding ------------------------------------------------------------------------------------------------------- */
 
 static struct vr_mount **bucket_of(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point)
 {
@@ -46,56 +127,97 @@ struct vr_mount *vr_mnt_find(vrift_vfs *vfs, const struct vr_mount *parent, cons
     return mount;
 }
 
+struct vr_mount *vr_mnt_on(vrift_vfs *vfs, const struct vr_dentry *point)
+{
+    for (uint32_t i = 0; i < VR_MOUNT_BUCKETS; i++)
+        for (struct vr_mount *mount = vfs->dcache.mounts[i]; mount; mount = mount->hash_next)
+            if (mount->point == point)
+                return mount;
+    return NULL;
+}
+
+void vr_mnt_topmost(vrift_vfs *vfs, struct vr_path *path)
+{
+    for (struct vr_mount *above; (above = vr_mnt_find(vfs, path->mount, path->dentry));)
+        *path = (struct vr_path){above, above->root};
+}
+
 bool vr_mnt_any_in(const struct vr_path *dir)
 {
-    if (!dir->mount->children)
-        return false;
-    if (!dir->mount->ns)
-        return true; /* taken out of its tree with what was on it: who knows */
-    for (const struct vr_mount *mount = dir->mount->ns->mounts; mount; mount = mount->ns_next)
-        if (mount->parent == dir->mount && mount->point->parent == dir->dentry && mount->point != dir->dentry)
+    for (const struct vr_mount *mount = dir->mount->first_child; mount; mount = mount->after)
+        if (mount->point->parent == dir->dentry && mount->point != dir->dentry)
             return true;
     return false;
 }
 
-void vr_mnt_attach(struct vr_mount *mount, vrift_ns *ns, const struct vr_path *at)
+struct vr_mount *vr_mnt_next(const struct vr_mount *mount, const struct vr_mount *top)
 {
-    mount->ns = ns;
-    mount->ns_next = ns->mounts;
-    ns->mounts = mount;
-    if (!at)
-        return;
-    vr_path_ref(at);
-    mount->parent = at->mount;
-    mount->point = at->dentry;
-    at->mount->children++;
-    at->dentry->mounted++;
-    struct vr_mount **bucket = bucket_of(mount->sb->vfs, mount->parent, mount->point);
+    if (mount->first_child)
+        return mount->first_child;
+    for (; mount != top; mount = mount->parent)
+        if (mount->after)
+            return mount->after;
+    return NULL;
+}
+
+bool vr_mnt_is_below(const struct vr_mount *mount, const struct vr_mount *top)
+{
+    while (mount && mount != top)
+        mount = mount->parent;
+    return mount;
+}
+
+/* -- Linking ------------------------------------------------------------------------------------------------------- */
+
+void vr_mnt_attach(struct vr_mount *mount, struct vr_mount *parent, struct vr_dentry *point)
+{
+    assert(!mount->parent && !mount->point);
+    vr_dcache_ref(point);
+    point->mounted++;
+    mount->parent = parent;
+    mount->point = point;
+    mount->before = parent->last_child;
+    mount->after = NULL;
+    *(mount->before ? &mount->before->after : &parent->first_child) = mount;
+    parent->last_child = mount;
+    struct vr_mount **bucket = bucket_of(mount->sb->vfs, parent, point);
     mount->hash_next = *bucket;
     *bucket = mount;
 }
 
-void vr_mnt_detach(struct vr_mount *mount, struct vr_path *place)
+void vr_mnt_detach(struct vr_mount *mount, struct vr_reap *reap)
 {
-    assert(mount->ns);
-    struct vr_mount **at = &mount->ns->mounts;
-    while (*at != mount)
-        at = &(*at)->ns_next;
-    *at = mount->ns_next;
-    mount->ns = NULL;
-    place->mount = mount->parent;
-    place->dentry = mount->point;
-    if (!mount->parent)
-        return;
-    at = bucket_of(mount->sb->vfs, mount->parent, mount->point);
+    struct vr_mount *parent = mount->parent;
+    struct vr_dentry *point = mount->point;
+    struct vr_mount **at = bucket_of(mount->sb->vfs, parent, point);
     while (*at != mount)
         at = &(*at)->hash_next;
     *at = mount->hash_next;
-    mount->parent->children--;
-    mount->point->mounted--;
+    *(mount->before ? &mount->before->after : &parent->first_child) = mount->after;
+    *(mount->after ? &mount->after->before : &parent->last_child) = mount->before;
+    mount->before = mount->after = NULL;
     mount->parent = NULL;
     mount->point = NULL;
+    point->mounted--;
+    vr_dcache_unref_locked(point, reap);
 }
+
+void vr_mnt_enter(struct vr_mount *mount, vrift_ns *ns)
+{
+    assert(!mount->ns);
+    mount->ns = ns;
+    ns->count++;
+}
+
+void vr_mnt_leave(struct vr_mount *mount)
+{
+    if (!mount->ns)
+        return;
+    mount->ns->count--;
+    mount->ns = NULL;
+}
+
+/* -- Paths and writers --------------------------------------------------------------------------------------------- */
 
 void vr_path_ref(const struct vr_path *path)
 {

@@ -3,7 +3,7 @@
  * The objects of the core and who guards what in them.
  *
  * Lifetimes: an open description holds its mount and dentry; a dentry holds its parent and its inode; a mount holds
- * its superblock, its root dentry, its parent mount and its mount point; an inode holds its superblock's memory. A
+ * its superblock, its root dentry and its mount point; an inode holds its superblock's memory. A
  * dentry does not hold its superblock: let the dentry go before the mount.
  *
  * "the dcache lock" is vrift_vfs.dcache.lock. What it guards is read under its read side and changed under its write
@@ -95,20 +95,37 @@ struct vr_inode {
     vr_os_rwlock lock; /* directory: its names. file: exclusive for write, truncate, setattr, link, unlink */
 };
 
-/* A superblock at a place in a namespace. */
+/*
+ * A superblock at a place in a namespace. A mount in a namespace is held once for being there; one that hangs below a
+ * mount that was taken out of its namespace is held by that one. Children do not hold their parents.
+ */
 struct vr_mount {
-    _Atomic uint32_t refs;      /* the tree's one, users, children */
+    _Atomic uint32_t refs;      /* the tree's one, users */
     _Atomic uint32_t flags;     /* VRIFT_MOUNT_... */
     _Atomic uint32_t writers;   /* who may write through it now */
-    uint32_t children;          /* dcache lock */
+    _Atomic uint32_t expiring;  /* VRIFT_UMOUNT_EXPIRE was asked and nobody has used it since */
     vrift_ns *ns;               /* dcache lock; NULL once it is out of the tree */
-    struct vr_mount *parent;    /* dcache lock; held; NULL for a namespace's root and a detached one */
+    struct vr_mount *parent;    /* dcache lock; NULL for a namespace's root and a detached one */
     struct vr_dentry *point;    /* dcache lock; held */
     struct vr_mount *hash_next; /* dcache lock */
-    struct vr_mount *ns_next;   /* dcache lock */
     vrift_sb *sb;               /* held */
     struct vr_dentry *root;     /* held */
     uint64_t id;
+    /* What walks do not look at. Changed in a write section that is also under the tree mutex: either suffices to read. */
+    struct vr_mount *first_child, *last_child;
+    struct vr_mount *before, *after; /* siblings */
+    /* Propagation; tree mutex. See core/propagate.h. */
+    struct vr_mount *peer_before, *peer_after; /* a ring with itself */
+    struct vr_mount *master;                   /* whose events it receives */
+    struct vr_mount *first_slave;
+    struct vr_mount *slave_before, *slave_after;
+    uint64_t group; /* peers have the same; 0: not shared */
+    uint32_t unbindable;
+    /* Scratch of one change; tree mutex. */
+    uint32_t mark;
+    struct vr_mount *twin;     /* its latest copy */
+    struct vr_mount *received; /* what is being hung on it */
+    struct vr_mount *queue, *next;
 };
 
 struct vr_dcache {
@@ -146,6 +163,9 @@ struct vrift_vfs {
     _Atomic uint64_t next_sb, next_mount;
     _Atomic uint64_t open_files, backend_calls;
     vr_os_mutex attr_lock[VR_ATTR_LOCKS]; /* by inode */
+    vr_os_mutex tree_mutex;               /* one change of the mount trees at a time, propagation crosses them */
+    uint64_t next_group;                  /* tree mutex; of peers */
+    struct vr_place *places;              /* dcache lock; all of them */
     struct vr_dcache dcache;
     struct vr_watches watches;
 };
@@ -167,6 +187,7 @@ struct vrift_sb {
     uint64_t names_age; /* ns, where names are not stable */
     uint64_t attrs_age; /* ns, where attributes are not stable */
     struct vr_dentry *root;
+    char *source;              /* tree mutex; what mountinfo calls it, NULL: the backend's name */
     vr_os_mutex rename_mutex;  /* directories do not change parents while it is held */
     _Atomic uint64_t started;  /* changes of names begun and ended: equal when none is in flight. A look-up */
     _Atomic uint64_t finished; /* that saw one begin asks again under the directory's lock */
@@ -178,10 +199,10 @@ struct vrift_sb {
 
 struct vrift_ns {
     _Atomic uint32_t refs;
-    vrift_vfs *vfs;          /* held */
-    vr_os_mutex mutex;       /* one change of the tree at a time */
-    struct vr_mount *root;   /* held; constant */
-    struct vr_mount *mounts; /* dcache lock; all of them, each held once for being here */
+    vrift_vfs *vfs;        /* held */
+    struct vr_mount *root; /* constant; all mounts of the namespace are below it */
+    uint32_t count;        /* tree mutex; of mounts */
+    uint32_t more;         /* tree mutex; scratch: mounts that the change under way adds */
 };
 
 struct vrift_cred {
@@ -214,14 +235,15 @@ struct vr_fdtable {
 struct vr_place {
     _Atomic uint32_t refs;
     _Atomic uint32_t umask;
-    struct vr_path root; /* dcache lock; held */
-    struct vr_path cwd;  /* dcache lock; held */
+    struct vr_path root;             /* dcache lock; held */
+    struct vr_path cwd;              /* dcache lock; held */
+    struct vr_place *before, *after; /* dcache lock; in vrift_vfs.places */
 };
 
 struct vrift_task {
     vrift_vfs *vfs;           /* held */
-    vrift_ns *ns;             /* held */
-    struct vr_place *place;   /* held; constant */
+    vrift_ns *ns;             /* dcache lock, changed under the tree mutex too; held */
+    struct vr_place *place;   /* dcache lock; held; another one only when it leaves a shared one */
     struct vr_fdtable *files; /* held; constant */
     vrift_cred *cred;         /* dcache lock; held */
     uint64_t max_file_size;   /* bytes a write may reach; constant */

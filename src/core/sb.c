@@ -6,6 +6,7 @@
 #include "core/dcache.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
+#include "core/mnt.h"
 #include "core/watch.h"
 
 #include <assert.h>
@@ -43,6 +44,7 @@ static void free_memory(vrift_sb *sb)
     vr_os_mutex_destroy(&sb->rename_mutex);
     vr_os_mutex_destroy(&sb->inode_lock);
     vr_alloc_free(vfs->allocator, sb->inodes);
+    vr_alloc_free(vfs->allocator, sb->source);
     vr_alloc_free(vfs->allocator, sb);
     vr_vfs_unref(vfs);
 }
@@ -214,6 +216,21 @@ int32_t vrift_sb_consistency(vrift_sb *sb, uint32_t aspect, struct vrift_consist
     if (!sb || !out || aspect >= VRIFT_ASPECT_COUNT)
         return -VRIFT_EINVAL;
     *out = sb->consistency[aspect];
+    return 0;
+}
+
+int32_t vrift_sb_set_source(vrift_sb *sb, const char *source)
+{
+    if (!sb)
+        return -VRIFT_EINVAL;
+    char *copy = source ? vr_alloc_string(sb->vfs->allocator, source, strlen(source)) : NULL;
+    if (source && !copy)
+        return -VRIFT_ENOMEM;
+    vr_mnt_tree_lock(sb->vfs);
+    char *before = sb->source;
+    sb->source = copy;
+    vr_mnt_tree_unlock(sb->vfs);
+    vr_alloc_free(sb->vfs->allocator, before);
     return 0;
 }
 

@@ -6,7 +6,9 @@
 #include "core/dpath.h"
 #include "core/fdtable.h"
 #include "core/mnt.h"
+#include "core/ns.h"
 #include "core/perm.h"
+#include "core/place.h"
 #include "core/walk.h"
 
 #include <vrift/file.h>
@@ -74,27 +76,7 @@ void vrift_cred_unref(vrift_cred *cred)
 
 /* -- Tasks --------------------------------------------------------------------------------------------------------- */
 
-/* A place that is nowhere yet. */
-static struct vr_place *make_place(vrift_vfs *vfs, uint32_t umask)
-{
-    struct vr_place *place = vr_alloc_zero(vfs->allocator, 1, sizeof *place);
-    if (!place)
-        return NULL;
-    atomic_init(&place->refs, 1);
-    atomic_init(&place->umask, umask);
-    return place;
-}
-
-static void drop_place(vrift_vfs *vfs, struct vr_place *place)
-{
-    if (!place || atomic_fetch_sub_explicit(&place->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    vr_path_unref(&place->cwd);
-    vr_path_unref(&place->root);
-    vr_alloc_free(vfs->allocator, place);
-}
-
-/* Takes over the references on cred, place and files, of which the latter two may be NULL for want of memory. */
+/* Takes over the references on all of them, of which place and files may be NULL for want of memory. */
 static int32_t make_task(vrift_ns *ns, vrift_cred *cred, struct vr_place *place, struct vr_fdtable *files,
                          vrift_task **out)
 {
@@ -102,12 +84,13 @@ static int32_t make_task(vrift_ns *ns, vrift_cred *cred, struct vr_place *place,
     vrift_task *task = place && files ? vr_alloc_zero(vfs->allocator, 1, sizeof *task) : NULL;
     if (!task) {
         vr_fdtable_unref(vfs, files);
-        drop_place(vfs, place);
+        vr_place_unref(vfs, place);
         vrift_cred_unref(cred);
+        vrift_ns_unref(ns);
         return -VRIFT_ENOMEM;
     }
     task->vfs = vr_vfs_ref(vfs);
-    task->ns = vrift_ns_ref(ns);
+    task->ns = ns;
     task->cred = cred;
     task->place = place;
     task->files = files;
@@ -130,57 +113,34 @@ int32_t vrift_task_new(vrift_ns *ns, vrift_cred *cred, const struct vrift_task_o
         vrift_cred_ref(cred);
     else
         error = vrift_cred_new(ns->vfs, NULL, &cred);
+    if (error)
+        return error;
+    struct vr_path root;
+    vr_ns_root(ns, &root);
     vrift_task *task;
-    if (!error)
-        error = make_task(ns, cred, make_place(ns->vfs, own.umask & 0777),
-                          vr_fdtable_new(ns->vfs, own.max_files ? own.max_files : DEFAULT_MAX_FILES), &task);
+    error = make_task(vrift_ns_ref(ns), cred, vr_place_new(ns->vfs, &root, own.umask & 0777),
+                      vr_fdtable_new(ns->vfs, own.max_files ? own.max_files : DEFAULT_MAX_FILES), &task);
+    vr_path_unref(&root);
     if (error)
         return error;
     if (own.max_file_size)
         task->max_file_size = own.max_file_size;
-    vr_dcache_read_begin(task->vfs);
-    /* The topmost mount on the root's place. */
-    struct vr_path root = {ns->root, ns->root->root};
-    for (struct vr_mount *above; (above = vr_mnt_find(task->vfs, root.mount, root.dentry));)
-        root = (struct vr_path){above, above->root};
-    task->place->root = task->place->cwd = root;
-    vr_path_ref(&root);
-    vr_path_ref(&root);
-    vr_dcache_read_end(task->vfs);
     *out = task;
     return 0;
-}
-
-static struct vr_place *copy_place(vrift_vfs *vfs, struct vr_place *from)
-{
-    struct vr_place *place = make_place(vfs, atomic_load(&from->umask));
-    if (!place)
-        return NULL;
-    vr_dcache_read_begin(vfs);
-    place->root = from->root;
-    place->cwd = from->cwd;
-    vr_path_ref(&place->root);
-    vr_path_ref(&place->cwd);
-    vr_dcache_read_end(vfs);
-    return place;
 }
 
 int32_t vrift_task_clone(vrift_task *task, uint64_t flags, vrift_task **out)
 {
     if (!task || !out || flags & ~(VRIFT_CLONE_FILES | VRIFT_CLONE_FS))
         return -VRIFT_EINVAL;
-    struct vr_place *place = task->place;
-    if (flags & VRIFT_CLONE_FS)
-        atomic_fetch_add_explicit(&place->refs, 1, memory_order_relaxed);
-    else
-        place = copy_place(task->vfs, place);
+    struct vr_place *place = flags & VRIFT_CLONE_FS ? vr_place_ref(task->place) : vr_place_copy(task->vfs, task->place);
     struct vr_fdtable *files = task->files;
     if (flags & VRIFT_CLONE_FILES)
         atomic_fetch_add_explicit(&files->refs, 1, memory_order_relaxed);
     else
         files = vr_fdtable_copy(task->vfs, files);
     vrift_task *child;
-    int32_t error = make_task(task->ns, vr_walk_cred(task), place, files, &child);
+    int32_t error = make_task(vrift_task_ns(task), vr_walk_cred(task), place, files, &child);
     if (error)
         return error;
     child->max_file_size = task->max_file_size;
@@ -199,7 +159,7 @@ void vrift_task_free(vrift_task *task)
         return;
     vrift_vfs *vfs = task->vfs;
     vr_fdtable_unref(vfs, task->files);
-    drop_place(vfs, task->place);
+    vr_place_unref(vfs, task->place);
     vrift_cred_unref(task->cred);
     vrift_ns_unref(task->ns);
     vr_alloc_free(vfs->allocator, task);

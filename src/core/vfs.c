@@ -36,11 +36,15 @@ static int32_t init_locks(vrift_vfs *vfs)
             return error;
         }
     }
-    return 0;
+    int32_t error = vr_os_mutex_init(&vfs->tree_mutex);
+    for (int i = 0; error && i < VR_ATTR_LOCKS; i++)
+        vr_os_mutex_destroy(&vfs->attr_lock[i]);
+    return error;
 }
 
 static void dispose_locks(vrift_vfs *vfs)
 {
+    vr_os_mutex_destroy(&vfs->tree_mutex);
     for (int i = 0; i < VR_ATTR_LOCKS; i++)
         vr_os_mutex_destroy(&vfs->attr_lock[i]);
 }

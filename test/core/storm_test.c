@@ -145,23 +145,30 @@ static void *run_storm(void *payload)
     return NULL;
 }
 
-/* Removes everything below a directory; whatever the storm left must be listable and removable. */
-static void remove_below(struct world *w, const char *path)
+/* Removes everything in the current directory, however deep the storm has made it. */
+static void remove_here(struct world *w)
 {
-    char *list = strdup(world_list(w, path));
+    char *list = strdup(world_list(w, "."));
     char *rest = NULL;
     for (char *name = strtok_r(list, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
-        char child[512];
-        snprintf(child, sizeof child, "%s/%s", path, name);
-        struct vrift_stat st = world_stat(w, child);
+        struct vrift_stat st = world_stat(w, name);
         if ((st.mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR) {
-            remove_below(w, child);
-            check_ok(vrift_unlinkat(w->task, HERE, child, VRIFT_AT_REMOVEDIR));
+            check_ok(vrift_chdir(w->task, name));
+            remove_here(w);
+            check_ok(vrift_chdir(w->task, ".."));
+            check_ok(vrift_unlinkat(w->task, HERE, name, VRIFT_AT_REMOVEDIR));
         } else {
-            check_ok(vrift_unlinkat(w->task, HERE, child, 0));
+            check_ok(vrift_unlinkat(w->task, HERE, name, 0));
         }
     }
     free(list);
+}
+
+/* Whatever the storm left must be listable and removable. */
+static void remove_all(struct world *w)
+{
+    check_ok(vrift_chdir(w->task, "/"));
+    remove_here(w);
 }
 
 /* What the storm passes over. */
@@ -241,7 +248,7 @@ static void storm_over(enum ground ground, uint64_t cache_bytes)
     assert_true(atomic_load(&storm.steps) > 500);
     while (vrift_umount(w->task, HERE, "/m", VRIFT_UMOUNT_DETACH) == 0)
         ;
-    remove_below(w, "/");
+    remove_all(w);
     assert_string_equal(world_list(w, "/"), "");
     vrift_sb_unref(storm.other);
     world_free(w);
