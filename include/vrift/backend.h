@@ -63,6 +63,11 @@ struct vrift_create {
     uint64_t rdev;      /* of a device */
     const char *target; /* of a symlink, NUL-terminated */
     uint64_t flags;     /* VRIFT_CREATE_... */
+    /* ACLs that the inode is born with, as values of the xattrs of that name; NULL: none. Only where ACLS is claimed. */
+    const void *acl;           /* of system.posix_acl_access */
+    const void *default_acl;   /* of system.posix_acl_default */
+    uint32_t acl_size;         /* bytes */
+    uint32_t default_acl_size; /* bytes */
 };
 #define VRIFT_CREATE_TMPFILE    1ULL /* no name: name is NULL, nlink starts at 0 */
 #define VRIFT_CREATE_UNLINKABLE 2ULL /* with TMPFILE: may never be linked (O_EXCL) */
@@ -76,6 +81,7 @@ struct vrift_setattr {
     uint32_t gid;
     uint64_t length; /* bytes */
     struct vrift_timespec atime, mtime;
+    uint64_t flags; /* VRIFT_FL_..., all of them */
 };
 #define VRIFT_SET_MODE      0x01ULL
 #define VRIFT_SET_UID       0x02ULL
@@ -83,8 +89,9 @@ struct vrift_setattr {
 #define VRIFT_SET_SIZE      0x08ULL
 #define VRIFT_SET_ATIME     0x10ULL
 #define VRIFT_SET_MTIME     0x20ULL
-#define VRIFT_SET_ATIME_NOW 0x40ULL /* with SET_ATIME: the backend's clock, not the field */
-#define VRIFT_SET_MTIME_NOW 0x80ULL /* with SET_MTIME: likewise */
+#define VRIFT_SET_ATIME_NOW 0x40ULL  /* with SET_ATIME: the backend's clock, not the field */
+#define VRIFT_SET_MTIME_NOW 0x80ULL  /* with SET_MTIME: likewise */
+#define VRIFT_SET_FLAGS     0x100ULL /* -VRIFT_EOPNOTSUPP for those that it cannot keep */
 
 /* One entry that `readdir` reports. */
 struct vrift_dir_entry {
@@ -314,7 +321,13 @@ struct vrift_backend_ops {
     int64_t(VRIFT_CALLBACK *seek)(void *self, const struct vrift_node *node, void *file, uint64_t offset,
                                   int32_t whence);
 
-    /* Extended attributes, with the errors of getxattr(2); names come with their namespace. NULL: -VRIFT_EOPNOTSUPP. */
+    /*
+     * Extended attributes, with the errors of getxattr(2); names come with their namespace. NULL: -VRIFT_EOPNOTSUPP.
+     * Who claims ACLS keeps system.posix_acl_access and system.posix_acl_default like any other, for the core, which
+     * reads, checks and changes them and keeps mode and ACL in step; a backend that does so itself does no harm. An
+     * answer with VRIFT_STAT_RIGHTS in its mask spares the core from asking for ACLs that do not exist. One without
+     * it also says that the backend itself drops security.capability when a file changes.
+     */
     int64_t(VRIFT_CALLBACK *getxattr)(void *self, const struct vrift_node *node, const char *name, void *buf,
                                       size_t len);
     int32_t(VRIFT_CALLBACK *setxattr)(void *self, const struct vrift_node *node, const char *name, const void *value,

@@ -153,6 +153,47 @@ VRIFT_API int32_t vrift_fsync(vrift_task *task, int32_t fd);
 VRIFT_API int32_t vrift_fstat(vrift_task *task, int32_t fd, struct vrift_stat *out);
 
 /**
+ * Reads an extended attribute of what is open, as fgetxattr(2).
+ *
+ * @param[out] buf the value; NULL with len 0 asks for its length
+ * @return bytes; -VRIFT_EBADF, also for a descriptor of VRIFT_O_PATH; else as vrift_getxattrat() (fs.h).
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_fgetxattr(vrift_task *task, int32_t fd, const char *name, void *buf, size_t len);
+
+/**
+ * Sets an extended attribute of what is open, as fsetxattr(2). The descriptor need not be open for writing.
+ *
+ * @param value at most 65536 bytes
+ * @param flags VRIFT_XATTR_CREATE, VRIFT_XATTR_REPLACE
+ * @return 0; -VRIFT_EBADF, also for a descriptor of VRIFT_O_PATH; else as vrift_setxattrat() (fs.h).
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fsetxattr(vrift_task *task, int32_t fd, const char *name, const void *value, size_t len,
+                                  uint64_t flags);
+
+/**
+ * Lists the extended attributes of what is open, as flistxattr(2).
+ *
+ * @param[out] buf the names, each with its NUL; NULL with len 0 asks for the length
+ * @return bytes; -VRIFT_EBADF, also for a descriptor of VRIFT_O_PATH; else as vrift_listxattrat() (fs.h).
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_flistxattr(vrift_task *task, int32_t fd, char *buf, size_t len);
+
+/**
+ * Removes an extended attribute of what is open, as fremovexattr(2).
+ *
+ * @return 0; -VRIFT_EBADF, also for a descriptor of VRIFT_O_PATH; else as vrift_removexattrat() (fs.h).
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fremovexattr(vrift_task *task, int32_t fd, const char *name);
+
+/**
  * Reads entries of an open directory, as getdents64(2). `.` and `..` come first.
  *
  * An entry removed or added during the scan is returned once or not at all; none is returned twice.

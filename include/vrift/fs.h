@@ -243,13 +243,15 @@ VRIFT_API int64_t vrift_getxattrat(vrift_task *task, int32_t dirfd, const char *
                                    size_t len, uint64_t flags);
 
 /**
- * Sets an extended attribute, as setxattr(2). "user." needs write permission, "system." the owner, "trusted." and
- * "security." VRIFT_CAP_SYS_ADMIN.
+ * Sets an extended attribute, as setxattr(2). "user." needs write permission, "trusted." and "security."
+ * VRIFT_CAP_SYS_ADMIN, "security.capability" VRIFT_CAP_SETFCAP. Of "system." there are the two POSIX ACLs, in the
+ * kernel's format: "system.posix_acl_access" and, on directories, "system.posix_acl_default". They are the owner's to
+ * set, and one that says no more than the mode becomes the mode.
  *
  * @param value at most 65536 bytes
  * @param flags as vrift_getxattrat(), and VRIFT_XATTR_CREATE, VRIFT_XATTR_REPLACE
- * @return 0; -VRIFT_EEXIST, -VRIFT_ENODATA; -VRIFT_E2BIG, -VRIFT_ERANGE; -VRIFT_EPERM; -VRIFT_EOPNOTSUPP; the
- * errors of a walk.
+ * @return 0; -VRIFT_EEXIST, -VRIFT_ENODATA; -VRIFT_E2BIG, -VRIFT_ERANGE; -VRIFT_EPERM, -VRIFT_EACCES, -VRIFT_EROFS;
+ * -VRIFT_EINVAL for a malformed ACL or capability; -VRIFT_EOPNOTSUPP; the errors of a walk.
  * Thread safety: any thread; a task is internally locked.
  * @since 0.1
  */
@@ -278,6 +280,34 @@ VRIFT_API int64_t vrift_listxattrat(vrift_task *task, int32_t dirfd, const char 
  */
 VRIFT_API int32_t vrift_removexattrat(vrift_task *task, int32_t dirfd, const char *path, const char *name,
                                       uint64_t flags);
+
+/**
+ * Reads the flags of a file or directory, as FS_IOC_GETFLAGS does. Linux does so by descriptor only; as file_getattr(2),
+ * this takes a path, or a descriptor by an empty one.
+ *
+ * @param dirfd,path as vrift_openat()
+ * @param at_flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @param[out] out VRIFT_FL_...
+ * @return 0; -VRIFT_ENOTTY for other kinds of inodes and backends without flags; -VRIFT_EBADF for a descriptor of
+ * VRIFT_O_PATH; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_getflags(vrift_task *task, int32_t dirfd, const char *path, uint64_t at_flags, uint64_t *out);
+
+/**
+ * Sets the flags of a file or directory, as FS_IOC_SETFLAGS does. VRIFT_FL_IMMUTABLE and VRIFT_FL_APPEND bind
+ * everybody, but who has VRIFT_CAP_LINUX_IMMUTABLE may set and clear them.
+ *
+ * @param dirfd,path as vrift_openat()
+ * @param flags VRIFT_FL_..., all of them
+ * @param at_flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @return 0; -VRIFT_EPERM; -VRIFT_EOPNOTSUPP for a flag that the backend cannot keep; -VRIFT_EROFS; else as
+ * vrift_getflags().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_setflags(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, uint64_t at_flags);
 
 VRIFT_END_DECLS
 

@@ -64,8 +64,9 @@ struct vrift_stat {
     uint32_t blksize;          /* preferred size of I/O, bytes */
     uint32_t digest_algorithm; /* of `digest` */
     struct vrift_timespec atime, mtime, ctime, btime;
-    uint8_t digest[32]; /* of the content, where the backend knows it without reading */
-    uint64_t spare[9];  /* zero */
+    uint8_t digest[32];  /* of the content, where the backend knows it without reading */
+    uint64_t attributes; /* VRIFT_ATTR_..., as statx's stx_attributes */
+    uint64_t spare[8];   /* zero */
 };
 #define VRIFT_STAT_TYPE     0x0001ULL /* the type bits of mode */
 #define VRIFT_STAT_MODE     0x0002ULL /* the permission bits of mode */
@@ -83,7 +84,24 @@ struct vrift_stat {
 #define VRIFT_STAT_MOUNT_ID 0x1000ULL
 #define VRIFT_STAT_VERSION  0x2000ULL
 #define VRIFT_STAT_DIGEST   0x4000ULL
-#define VRIFT_STAT_ALL      0x7fffULL /* all of the above */
+#define VRIFT_STAT_FLAGS    0x8000ULL  /* IMMUTABLE, APPEND, NODUMP and NOATIME of attributes */
+#define VRIFT_STAT_RIGHTS   0x10000ULL /* ACL, DEFAULT_ACL and FILE_CAPS of attributes */
+#define VRIFT_STAT_ALL      0x1ffffULL /* all of the above */
+
+/* Bits of `attributes`. The first three are statx's, the others ours. */
+#define VRIFT_ATTR_IMMUTABLE   0x10ULL      /* nothing about it may change */
+#define VRIFT_ATTR_APPEND      0x20ULL      /* a file only grows; a directory only gains names */
+#define VRIFT_ATTR_NODUMP      0x40ULL      /* no candidate for backups */
+#define VRIFT_ATTR_NOATIME     0x80ULL      /* its access time stays */
+#define VRIFT_ATTR_ACL         (1ULL << 32) /* has an access ACL: the mode does not tell all */
+#define VRIFT_ATTR_DEFAULT_ACL (1ULL << 33) /* a directory with an ACL for what is made in it */
+#define VRIFT_ATTR_FILE_CAPS   (1ULL << 34) /* has security.capability, which the core takes away where Linux does */
+
+/* Flags of an inode, as chattr(1) sets them: the numbers of FS_IOC_SETFLAGS. */
+#define VRIFT_FL_IMMUTABLE 0x10ULL
+#define VRIFT_FL_APPEND    0x20ULL
+#define VRIFT_FL_NODUMP    0x40ULL
+#define VRIFT_FL_NOATIME   0x80ULL
 
 #define VRIFT_MKDEV(major, minor) (((uint64_t)(major) << 32) | (uint32_t)(minor))
 #define VRIFT_DEV_MAJOR(rdev)     ((uint32_t)((uint64_t)(rdev) >> 32))
@@ -244,9 +262,11 @@ struct vrift_dirent {
 #define VRIFT_CAP_DAC_READ_SEARCH (1ULL << 2)
 #define VRIFT_CAP_FOWNER          (1ULL << 3)
 #define VRIFT_CAP_FSETID          (1ULL << 4)
+#define VRIFT_CAP_LINUX_IMMUTABLE (1ULL << 9)
 #define VRIFT_CAP_SYS_CHROOT      (1ULL << 18)
 #define VRIFT_CAP_SYS_ADMIN       (1ULL << 21)
 #define VRIFT_CAP_MKNOD           (1ULL << 27)
+#define VRIFT_CAP_SETFCAP         (1ULL << 31)
 #define VRIFT_CAP_ALL             ((1ULL << 41) - 1)
 
 #define VRIFT_NAME_MAX 255  /* longest name, bytes */

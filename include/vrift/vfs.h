@@ -15,13 +15,25 @@
 #include <vrift/backend.h>
 
 struct vrift_vfs_options {
-    uint32_t size; /* sizeof(struct vrift_vfs_options) */
-    uint32_t reserved;
+    uint32_t size;                           /* sizeof(struct vrift_vfs_options) */
+    uint32_t protect;                        /* VRIFT_PROTECT_...; default _SYMLINKS and _HARDLINKS */
     uint64_t flags;                          /* none yet */
     uint64_t cache_bytes;                    /* budget for cached names and inodes; default 64 MiB */
     uint64_t max_files;                      /* open descriptions in the whole instance; default 1048576 */
     const struct vrift_allocator *allocator; /* copied; default malloc */
 };
+
+/*
+ * What the files of sticky, shared directories such as /tmp are protected from, as Linux's fs.protected_... settings say.
+ * The default is that of the Debian kernel.
+ */
+#define VRIFT_PROTECT_SYMLINKS      0x01u       /* others' symlinks there are not followed */
+#define VRIFT_PROTECT_HARDLINKS     0x02u       /* anywhere: nobody links a file that he could not read and write */
+#define VRIFT_PROTECT_REGULAR       0x04u       /* O_CREAT does not open others' files if everybody may write there */
+#define VRIFT_PROTECT_REGULAR_GROUP 0x08u       /* likewise if the group may: with _REGULAR, fs.protected_regular = 2 */
+#define VRIFT_PROTECT_FIFOS         0x10u       /* as _REGULAR, for fifos */
+#define VRIFT_PROTECT_FIFOS_GROUP   0x20u       /* as _REGULAR_GROUP, for fifos */
+#define VRIFT_PROTECT_NOTHING       0x80000000u /* alone: none of these */
 
 /* What the caches hold and did since the instance was made. */
 struct vrift_vfs_stats {

@@ -16,12 +16,18 @@ static inline void vr_attr_finish(const struct vr_mount *mount, struct vrift_sta
 int32_t vr_attr_stat(const struct vr_path *path, struct vrift_stat *out);
 
 /*
- * Sets a file's size with the inode locked, and clears setuid and setgid where a truncate does. -VRIFT_EFBIG if it would
- * grow beyond max bytes.
+ * What a change of a file's bytes or owner takes away besides setuid and setgid: its capabilities. The inode is locked
+ * exclusively.
+ */
+int32_t vr_attr_drop_capabilities(struct vr_inode *inode);
+
+/*
+ * Sets a file's size with the inode locked, and takes away what a truncate does. -VRIFT_EFBIG if it would grow beyond max
+ * bytes.
  */
 int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_dentry *dentry, void *handle, uint64_t length, uint64_t max);
 
-/* Clears setuid and setgid where a change of a file's bytes does. The inode is locked exclusively. */
+/* Takes away setuid, setgid and file capabilities where a change of a file's bytes does. The inode is locked exclusively. */
 int32_t vr_attr_modified(const vrift_cred *cred, struct vr_dentry *dentry, void *handle);
 
 /* -VRIFT_EFBIG if the file would grow to more than max bytes. The inode is locked exclusively. */

@@ -372,6 +372,8 @@ int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length)
         return error;
     if (!file->writable) {
         error = -VRIFT_EINVAL;
+    } else if (vr_perm_is(file->path.dentry->inode, VR_MODE_APPEND)) {
+        error = -VRIFT_EPERM;
     } else {
         vrift_cred *cred = vr_walk_cred(task);
         error = vr_attr_truncate(cred, file->path.dentry, file->handle, length, task->max_file_size);

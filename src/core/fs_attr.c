@@ -77,6 +77,8 @@ static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepar
     error = prepare(cred, inode, wanted, &set);
     if (!error)
         error = vr_inode_setattr(inode, NULL, &set);
+    if (!error && set.mask & VRIFT_SET_MODE)
+        error = vr_acl_follow_mode(inode);
     if (!error)
         vr_watch_dentry(path->dentry, vr_watch_of_setattr(&set));
     vr_inode_unlock(inode, VR_RANK_CHILD);
@@ -115,15 +117,15 @@ static uint32_t permissions_of(const struct vr_inode *inode)
 static int32_t prepare_mode(const vrift_cred *cred, struct vr_inode *inode, const void *wanted,
                             struct vrift_setattr *set)
 {
+    if (vr_perm_is(inode, VR_MODE_IMMUTABLE | VR_MODE_APPEND))
+        return -VRIFT_EPERM;
     if (vr_is_link(inode))
         return -VRIFT_EOPNOTSUPP;
     if (!vr_perm_owner(cred, inode))
         return -VRIFT_EPERM;
     set->mask = VRIFT_SET_MODE;
     set->mode = *(const uint32_t *)wanted & 07777;
-    if (!vr_perm_in_group(cred, atomic_load_explicit(&inode->gid, memory_order_relaxed)) &&
-        !vr_perm_capable(cred, VRIFT_CAP_FSETID))
-        set->mode &= ~(uint32_t)VRIFT_S_ISGID;
+    set->mode &= ~vr_perm_setgid_lost(cred, atomic_load_explicit(&inode->gid, memory_order_relaxed));
     return 0;
 }
 
@@ -143,6 +145,8 @@ static int32_t prepare_owners(const vrift_cred *cred, struct vr_inode *inode, co
     uint32_t uid = atomic_load_explicit(&inode->uid, memory_order_relaxed);
     uint32_t gid = atomic_load_explicit(&inode->gid, memory_order_relaxed);
     bool may = vr_perm_capable(cred, VRIFT_CAP_CHOWN);
+    if ((owners->uid & owners->gid) != UINT32_MAX && vr_perm_is(inode, VR_MODE_IMMUTABLE | VR_MODE_APPEND))
+        return -VRIFT_EPERM;
     if (owners->uid != UINT32_MAX) {
         if (!may && (cred->uid != uid || owners->uid != uid))
             return -VRIFT_EPERM;
@@ -162,8 +166,9 @@ static int32_t prepare_owners(const vrift_cred *cred, struct vr_inode *inode, co
             return -VRIFT_EPERM;
         set->mask |= VRIFT_SET_MODE;
         set->mode = permissions_of(inode) & ~killed;
+        set->mode &= ~vr_perm_setgid_lost(cred, owners->gid != UINT32_MAX ? owners->gid : gid);
     }
-    return 0;
+    return vr_is_dir(inode) ? 0 : vr_attr_drop_capabilities(inode);
 }
 
 int32_t vrift_fchownat(vrift_task *task, int32_t dirfd, const char *path, uint32_t uid, uint32_t gid, uint64_t flags)
@@ -185,6 +190,8 @@ static int32_t prepare_times(const vrift_cred *cred, struct vr_inode *inode, con
     if (!times)
         times = now;
     bool touch = times[0].nsec == VRIFT_UTIME_NOW && times[1].nsec == VRIFT_UTIME_NOW;
+    if (vr_perm_is(inode, touch ? VR_MODE_IMMUTABLE : VR_MODE_IMMUTABLE | VR_MODE_APPEND))
+        return -VRIFT_EPERM;
     if (!vr_perm_owner(cred, inode)) {
         if (!touch)
             return -VRIFT_EPERM;
@@ -215,15 +222,28 @@ int32_t vrift_utimensat(vrift_task *task, int32_t dirfd, const char *path, const
 
 /* -- Size ---------------------------------------------------------------------------------------------------------- */
 
+int32_t vr_attr_drop_capabilities(struct vr_inode *inode)
+{
+    if (!vr_perm_is(inode, VR_MODE_FILE_CAPS))
+        return 0;
+    int32_t error = vr_dispatch_removexattr(inode, "security.capability");
+    if (error && error != -VRIFT_ENODATA)
+        return error;
+    vr_inode_attr_forget(inode);
+    vr_inode_lacks(inode, vr_inode_attr_token(inode), VR_MODE_FILE_CAPS);
+    return 0;
+}
+
 int32_t vr_attr_modified(const vrift_cred *cred, struct vr_dentry *dentry, void *handle)
 {
     struct vr_inode *inode = dentry->inode;
+    int32_t error = vr_attr_drop_capabilities(inode);
     uint32_t killed = vr_perm_killed_by_write(cred, inode);
-    if (!killed)
-        return 0;
+    if (error || !killed)
+        return error;
     struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_MODE};
     set.mode = permissions_of(inode) & ~killed;
-    int32_t error = vr_inode_setattr(inode, handle, &set);
+    error = vr_inode_setattr(inode, handle, &set);
     if (!error)
         vr_watch_dentry(dentry, vr_watch_of_setattr(&set));
     return error;
@@ -247,7 +267,9 @@ static int32_t truncate_locked(const vrift_cred *cred, struct vr_dentry *dentry,
         set.mask |= VRIFT_SET_MODE;
         set.mode = permissions_of(inode) & ~killed;
     }
-    int32_t error = vr_inode_setattr(inode, handle, &set);
+    int32_t error = vr_attr_drop_capabilities(inode);
+    if (!error)
+        error = vr_inode_setattr(inode, handle, &set);
     if (!error)
         vr_watch_dentry(dentry, vr_watch_of_setattr(&set));
     return error;
@@ -280,6 +302,8 @@ static int32_t truncate_once(vrift_task *task, const char *path, uint64_t length
             error = vr_mnt_want_write(walk.path.mount);
         if (!error) {
             error = vr_perm_check(walk.cred, inode, VR_MAY_WRITE);
+            if (!error && vr_perm_is(inode, VR_MODE_APPEND))
+                error = -VRIFT_EPERM;
             if (!error)
                 error = vr_attr_truncate(walk.cred, walk.path.dentry, NULL, length, task->max_file_size);
             vr_mnt_drop_write(walk.path.mount);
@@ -300,7 +324,7 @@ int32_t vrift_truncate(vrift_task *task, const char *path, uint64_t length)
 
 static int32_t check_access(const struct vr_walk *walk, uint32_t mode)
 {
-    const struct vr_inode *inode = walk->path.dentry->inode;
+    struct vr_inode *inode = walk->path.dentry->inode;
     uint32_t type = atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT;
     bool writes_bytes = type == VRIFT_S_IFREG || type == VRIFT_S_IFDIR || type == VRIFT_S_IFLNK;
     if (mode & VR_MAY_EXEC && type == VRIFT_S_IFREG && vr_mnt_is(walk->path.mount, VRIFT_MOUNT_NOEXEC))

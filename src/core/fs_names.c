@@ -89,9 +89,11 @@ static int32_t make_once(vrift_task *task, int32_t dirfd, const char *path, cons
     if (!error && capability && !vr_perm_capable(place.walk.cred, capability))
         error = -VRIFT_EPERM;
     if (!error) {
-        how.uid = place.walk.cred->uid;
-        vr_perm_inherit(place.walk.cred, place.dir->inode, atomic_load(&task->place->umask), &how.mode, &how.gid);
-        error = vr_newname_create(place.dir, &place.walk.last, &how, &place.reap, &made);
+        struct vr_acl_birth birth;
+        error = vr_perm_inherit(place.walk.cred, place.dir->inode, atomic_load(&task->place->umask), &how, &birth);
+        if (!error)
+            error = vr_newname_create(place.dir, &place.walk.last, &how, &place.reap, &made);
+        vr_acl_birth_end(&birth);
     }
     if (!error)
         drop_made(&place, made);
@@ -156,18 +158,6 @@ int32_t vrift_mknodat(vrift_task *task, int32_t dirfd, const char *path, uint32_
 
 /* -- link ---------------------------------------------------------------------------------------------------------- */
 
-/* As fs.protected_hardlinks = 1: nobody links what he could not read and write. */
-static int32_t may_link(const vrift_cred *cred, const struct vr_inode *inode)
-{
-    uint32_t mode = atomic_load_explicit(&inode->mode, memory_order_relaxed);
-    if (vr_perm_owner(cred, inode))
-        return 0;
-    if (!vr_is_file(inode) || mode & VRIFT_S_ISUID || (mode & (VRIFT_S_ISGID | 010)) == (VRIFT_S_ISGID | 010) ||
-        vr_perm_check(cred, inode, VR_MAY_READ | VR_MAY_WRITE))
-        return -VRIFT_EPERM;
-    return 0;
-}
-
 /* The inode is locked: only an unnamed file may come back from no links at all. */
 static int32_t may_gain_name(struct vr_inode *inode)
 {
@@ -226,10 +216,10 @@ static int32_t link_to(vrift_task *task, const struct vr_path *old, int32_t dirf
     if (!error && old->mount != place.walk.path.mount)
         error = -VRIFT_EXDEV;
     if (!error)
-        error = may_link(place.walk.cred, inode);
+        error = vr_perm_link(place.walk.cred, inode);
     if (!error)
         error = vr_perm_change_dir(place.walk.cred, place.dir->inode);
-    if (!error && vr_is_dir(inode))
+    if (!error && (vr_is_dir(inode) || vr_perm_is(inode, VR_MODE_IMMUTABLE | VR_MODE_APPEND)))
         error = -VRIFT_EPERM;
     if (!error) {
         vr_inode_lock(inode, VR_RANK_CHILD);
@@ -274,19 +264,6 @@ int32_t vrift_linkat(vrift_task *task, int32_t old_dirfd, const char *old_path, 
 
 /* -- unlink -------------------------------------------------------------------------------------------------------- */
 
-static int32_t may_remove(const vrift_cred *cred, const struct vr_inode *dir, const struct vr_inode *victim,
-                          bool want_dir)
-{
-    int32_t error = vr_perm_change_dir(cred, dir);
-    if (!error)
-        error = vr_perm_sticky(cred, dir, victim);
-    if (error)
-        return error;
-    if (want_dir)
-        return vr_is_dir(victim) ? 0 : -VRIFT_ENOTDIR;
-    return vr_is_dir(victim) ? -VRIFT_EISDIR : 0;
-}
-
 /* Directory and victim are locked. */
 static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, const struct vr_component *name,
                            uint64_t flags, struct vr_reap *reap)
@@ -327,7 +304,7 @@ static int32_t unlink_last(struct place *place, uint64_t flags, struct vr_dentry
     bool want_dir = flags & VRIFT_AT_REMOVEDIR;
     if (!want_dir && walk->last_slash)
         return vr_is_dir(inode) ? -VRIFT_EISDIR : -VRIFT_ENOTDIR;
-    int32_t error = may_remove(walk->cred, place->dir->inode, inode, want_dir);
+    int32_t error = vr_perm_remove(walk->cred, place->dir->inode, inode, want_dir);
     if (error)
         return error;
     vr_inode_lock(inode, VR_RANK_CHILD);

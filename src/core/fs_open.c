@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* openat and openat2, after do_filp_open() of Linux. */
+#include "core/attr.h"
 #include "core/copyin.h"
 #include "core/description.h"
 #include "core/dispatch.h"
@@ -103,21 +104,8 @@ static int32_t may_open(struct opening *opening, const struct vr_path *path)
         break;
     }
     int32_t error = vr_perm_check(opening->walk.cred, inode, may);
-    if (!error && opening->flags & VRIFT_O_NOATIME && !vr_perm_owner(opening->walk.cred, inode))
-        error = -VRIFT_EPERM;
-    return error;
-}
-
-/*
- * In a sticky directory that everybody may write to, O_CREAT does not open what a third party put there. Regular files
- * and fifos are excepted, as with fs.protected_regular and fs.protected_fifos at 0.
- */
-static bool is_planted(const struct opening *opening, const struct vr_inode *inode)
-{
-    uint32_t type = atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT;
-    uint32_t uid = atomic_load_explicit(&inode->uid, memory_order_relaxed);
-    return opening->dir_mode & VRIFT_S_ISVTX && opening->dir_mode & 02 && type != VRIFT_S_IFREG &&
-           type != VRIFT_S_IFIFO && uid != opening->dir_uid && uid != opening->walk.cred->uid;
+    uint64_t flags = opening->created ? opening->flags & ~VRIFT_O_TRUNC : opening->flags;
+    return error ? error : vr_perm_open_flags(opening->walk.cred, inode, flags);
 }
 
 /* Truncates through the backend's open or, without one, its setattr; clears setuid as any truncate does. */
@@ -133,7 +121,9 @@ static int32_t open_truncating(struct opening *opening, struct vr_inode *inode, 
     }
     if (!inode->sb->ops.open)
         set.mask |= VRIFT_SET_SIZE;
-    int32_t error = set.mask ? vr_inode_setattr(inode, NULL, &set) : 0;
+    int32_t error = vr_attr_drop_capabilities(inode);
+    if (!error && set.mask)
+        error = vr_inode_setattr(inode, NULL, &set);
     if (!error)
         error = vr_dispatch_open(inode, flags | VRIFT_O_TRUNC, &file->handle);
     if (!error)
@@ -171,8 +161,9 @@ static int32_t open_path(struct opening *opening)
             return -VRIFT_EEXIST;
         if (vr_is_dir(inode))
             return -VRIFT_EISDIR;
-        if (is_planted(opening, inode))
-            return -VRIFT_EACCES;
+        int32_t planted = vr_perm_found(opening->walk.cred, opening->dir_mode, opening->dir_uid, inode);
+        if (planted)
+            return planted;
     }
     bool truncate = flags & VRIFT_O_TRUNC && !opening->created && vr_is_file(inode);
     int32_t error = truncate ? vr_mnt_want_write(path->mount) : 0;
@@ -201,10 +192,11 @@ static int32_t open_path(struct opening *opening)
 
 /* -- Making what does not ------------------------------------------------------------------------------------------ */
 
-static void inherit(struct opening *opening, struct vr_inode *dir, struct vrift_create *how)
+static int32_t inherit(struct opening *opening, struct vr_inode *dir, struct vrift_create *how,
+                       struct vr_acl_birth *birth)
 {
-    *how = (struct vrift_create){.mode = VRIFT_S_IFREG | (opening->mode & 07777), .uid = opening->walk.cred->uid};
-    vr_perm_inherit(opening->walk.cred, dir, atomic_load(&opening->task->place->umask), &how->mode, &how->gid);
+    *how = (struct vrift_create){.mode = VRIFT_S_IFREG | (opening->mode & 07777)};
+    return vr_perm_inherit(opening->walk.cred, dir, atomic_load(&opening->task->place->umask), how, birth);
 }
 
 /* What the last name means, or a new file; held in *out. */
@@ -221,8 +213,11 @@ static int32_t find_or_create(struct opening *opening, struct vr_dentry **out)
         error = read_only ? read_only : vr_perm_change_dir(walk->cred, dir->inode);
         if (!error) {
             struct vrift_create how;
-            inherit(opening, dir->inode, &how);
-            error = vr_newname_create(dir, &walk->last, &how, &reap, out);
+            struct vr_acl_birth birth;
+            error = inherit(opening, dir->inode, &how, &birth);
+            if (!error)
+                error = vr_newname_create(dir, &walk->last, &how, &reap, out);
+            vr_acl_birth_end(&birth);
             opening->created = !error;
         }
     }
@@ -275,9 +270,12 @@ static int32_t walk_unnamed(struct opening *opening)
     struct vr_dentry *child = NULL;
     if (!error) {
         struct vrift_create how;
-        inherit(opening, dir->inode, &how);
+        struct vr_acl_birth birth;
+        error = inherit(opening, dir->inode, &how, &birth);
         how.flags = VRIFT_CREATE_TMPFILE | (opening->flags & VRIFT_O_EXCL ? VRIFT_CREATE_UNLINKABLE : 0);
-        error = vr_newname_create_unnamed(dir, &how, &child);
+        if (!error)
+            error = vr_newname_create_unnamed(dir, &how, &child);
+        vr_acl_birth_end(&birth);
     }
     if (!error) {
         opening->created = true;

@@ -98,30 +98,19 @@ static int32_t find_both(struct renaming *r)
     return 0;
 }
 
-static int32_t may_remove(const struct renaming *r, struct vr_dentry *dir, const struct vr_inode *victim, bool want_dir)
-{
-    int32_t error = vr_perm_change_dir(r->cred, dir->inode);
-    if (!error)
-        error = vr_perm_sticky(r->cred, dir->inode, victim);
-    if (error)
-        return error;
-    if (want_dir)
-        return vr_is_dir(victim) ? 0 : -VRIFT_ENOTDIR;
-    return vr_is_dir(victim) ? -VRIFT_EISDIR : 0;
-}
-
 static int32_t check_permissions(const struct renaming *r)
 {
     struct vr_inode *inode = r->old->inode;
     bool is_dir = vr_is_dir(inode);
     bool exchange = r->flags & VRIFT_RENAME_EXCHANGE;
-    int32_t error = may_remove(r, r->old_dir, inode, is_dir);
+    int32_t error = vr_perm_remove(r->cred, r->old_dir->inode, inode, is_dir);
     if (error)
         return error;
     if (!r->target)
         error = vr_perm_change_dir(r->cred, r->new_dir->inode);
     else
-        error = may_remove(r, r->new_dir, r->target->inode, exchange ? vr_is_dir(r->target->inode) : is_dir);
+        error = vr_perm_remove(r->cred, r->new_dir->inode, r->target->inode,
+                               exchange ? vr_is_dir(r->target->inode) : is_dir);
     /* A directory that gets another parent is written to: its `..` changes. */
     if (!error && r->across && is_dir)
         error = vr_perm_check(r->cred, inode, VR_MAY_WRITE);

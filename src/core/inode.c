@@ -9,9 +9,12 @@
 #include <string.h>
 
 _Static_assert(offsetof(struct vrift_stat, spare) % 8 == 0, "attributes are copied in words");
-_Static_assert(VR_ATTR_WORDS == 23, "try_copy() names each word");
+_Static_assert(VR_ATTR_WORDS == 24, "try_copy() names each word");
 
-#define FIRST_TABLE     64u
+#define FIRST_TABLE 64u
+#define ALL_KNOWN                                                                                                      \
+    (VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION | VRIFT_STAT_DIGEST | VRIFT_STAT_FLAGS |                 \
+     VRIFT_STAT_RIGHTS)
 #define PERMISSION_MASK (VRIFT_STAT_TYPE | VRIFT_STAT_MODE | VRIFT_STAT_UID | VRIFT_STAT_GID)
 
 /* -- Life ---------------------------------------------------------------------------------------------------------- */
@@ -213,6 +216,27 @@ static void store(struct vr_inode *inode, const struct vrift_stat *attr, uint64_
     atomic_store_explicit(&inode->attr_seq, seq + 2, memory_order_release);
 }
 
+/* The bits above those of st_mode. Where the backend does not tell, there may be ACLs until it was asked for them. */
+static uint32_t with_rights(const vrift_sb *sb, uint32_t mode, const struct vrift_stat *attr)
+{
+    static const struct {
+        uint64_t attribute;
+        uint32_t mode;
+    } flags[] = {{VRIFT_ATTR_IMMUTABLE, VR_MODE_IMMUTABLE},
+                 {VRIFT_ATTR_APPEND, VR_MODE_APPEND},
+                 {VRIFT_ATTR_NOATIME, VR_MODE_NOATIME}},
+      rights[] = {{VRIFT_ATTR_ACL, VR_MODE_ACL},
+                  {VRIFT_ATTR_DEFAULT_ACL, VR_MODE_DEFAULT_ACL},
+                  {VRIFT_ATTR_FILE_CAPS, VR_MODE_FILE_CAPS}};
+    for (size_t i = 0; attr->mask & VRIFT_STAT_FLAGS && i < sizeof flags / sizeof *flags; i++)
+        mode = (mode & ~flags[i].mode) | (attr->attributes & flags[i].attribute ? flags[i].mode : 0);
+    for (size_t i = 0; attr->mask & VRIFT_STAT_RIGHTS && i < sizeof rights / sizeof *rights; i++)
+        mode = (mode & ~rights[i].mode) | (attr->attributes & rights[i].attribute ? rights[i].mode : 0);
+    if (attr->mask & VRIFT_STAT_RIGHTS || !sb->acls || (mode & VRIFT_S_IFMT) == VRIFT_S_IFLNK)
+        return mode;
+    return mode | VR_MODE_ACL | ((mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR ? VR_MODE_DEFAULT_ACL : 0);
+}
+
 /* Under the attr lock: what the checks look at. */
 static void store_permissions(struct vr_inode *inode, const struct vrift_stat *attr)
 {
@@ -220,7 +244,8 @@ static void store_permissions(struct vr_inode *inode, const struct vrift_stat *a
     if (attr->mask & VRIFT_STAT_TYPE)
         mode = (mode & ~(uint32_t)VRIFT_S_IFMT) | (attr->mode & VRIFT_S_IFMT);
     if (attr->mask & VRIFT_STAT_MODE)
-        mode = (mode & VRIFT_S_IFMT) | (attr->mode & 07777);
+        mode = (mode & ~07777u) | (attr->mode & 07777);
+    mode = with_rights(inode->sb, mode, attr);
     atomic_store_explicit(&inode->mode, mode, memory_order_relaxed);
     if (attr->mask & VRIFT_STAT_UID)
         atomic_store_explicit(&inode->uid, attr->uid, memory_order_relaxed);
@@ -266,6 +291,23 @@ void vr_inode_attr_forget(struct vr_inode *inode)
     unlock_attr(inode);
 }
 
+void vr_inode_lacks(struct vr_inode *inode, uint64_t token, uint32_t rights)
+{
+    if (!inode->sb->attrs_stable)
+        return;
+    lock_attr(inode);
+    if (atomic_load_explicit(&inode->attr_token, memory_order_relaxed) == token)
+        atomic_fetch_and_explicit(&inode->mode, ~rights, memory_order_relaxed);
+    unlock_attr(inode);
+}
+
+void vr_inode_gained(struct vr_inode *inode, uint32_t rights)
+{
+    lock_attr(inode);
+    atomic_fetch_or_explicit(&inode->mode, rights, memory_order_relaxed);
+    unlock_attr(inode);
+}
+
 enum copied { COPY_TORN, COPY_NONE, COPY_DONE };
 
 /* One try. *out is written only when it is whole, known and not too old. */
@@ -279,7 +321,7 @@ static enum copied try_copy(struct vr_inode *inode, uint64_t now, struct vrift_s
 #define WORD(i)  words[i] = atomic_load_explicit(&inode->attr[i], memory_order_acquire)
 #define WORDS(i) WORD(i), WORD(i + 1), WORD(i + 2), WORD(i + 3)
     WORDS(0), WORDS(4), WORDS(8), WORDS(12), WORDS(16); /* compilers do not unroll a loop of atomics */
-    WORD(20), WORD(21), WORD(22);
+    WORDS(20);
 #undef WORDS
 #undef WORD
     if (atomic_load_explicit(&inode->attr_seq, memory_order_relaxed) != seq)
@@ -310,8 +352,7 @@ int32_t vr_inode_getattr(struct vr_inode *inode, uint64_t now, struct vrift_stat
     uint64_t token = vr_inode_attr_token(inode);
     uint64_t asked = vr_inode_now(inode->sb);
     struct vrift_stat attr;
-    int32_t error =
-        vr_dispatch_getattr(inode, VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION | VRIFT_STAT_DIGEST, &attr);
+    int32_t error = vr_dispatch_getattr(inode, ALL_KNOWN, &attr);
     if (error)
         return error;
     vr_inode_attr_fresh(inode, token, &attr, asked);

@@ -51,6 +51,12 @@ void vr_inode_attr_update(struct vr_inode *inode, uint64_t token, const struct v
 /* Attributes changed in a way that only the backend knows. */
 void vr_inode_attr_forget(struct vr_inode *inode);
 
+/* The backend has neither of VR_MODE_... that were asked for after the token was taken: spares asking again. */
+void vr_inode_lacks(struct vr_inode *inode, uint64_t token, uint32_t rights);
+
+/* It has them now: after vr_inode_attr_forget(), so that no older answer takes them away. */
+void vr_inode_gained(struct vr_inode *inode, uint32_t rights);
+
 /* Copies the attributes if they are known and not older than the superblock allows; now may be 0 if stable. */
 bool vr_inode_attr_get(struct vr_inode *inode, uint64_t now, struct vrift_stat *out);
 

@@ -74,10 +74,18 @@ struct vr_dentry {
     char inline_name[];
 };
 
+/* What vr_inode.mode holds above the 16 bits of st_mode: what a check must know without looking further. */
+#define VR_MODE_IMMUTABLE   0x010000u
+#define VR_MODE_APPEND      0x020000u
+#define VR_MODE_NOATIME     0x040000u
+#define VR_MODE_ACL         0x080000u /* may have an access ACL: mode, uid and gid alone do not decide */
+#define VR_MODE_DEFAULT_ACL 0x100000u /* a directory that may have a default ACL */
+#define VR_MODE_FILE_CAPS   0x200000u /* has security.capability, and the core is to take it away */
+
 /* A file, directory, or whatever else a backend's key names. */
 struct vr_inode {
     _Atomic uint32_t refs; /* from 0 it never rises again */
-    _Atomic uint32_t mode; /* type and permissions, for checks; the truth is in attr */
+    _Atomic uint32_t mode; /* type, permissions and VR_MODE_..., for checks; the truth is in attr */
     _Atomic uint32_t uid;
     _Atomic uint32_t gid;
     vrift_sb *sb;
@@ -158,6 +166,7 @@ struct vrift_vfs {
     const struct vrift_allocator *allocator; /* NULL: the C library's */
     uint64_t cache_budget;
     uint64_t max_files;
+    uint32_t protect;     /* VRIFT_PROTECT_... */
     vrift_fault_fn fault; /* changed only while no other thread uses the instance */
     void *fault_payload;
     _Atomic uint64_t next_sb, next_mount;
@@ -180,6 +189,7 @@ struct vrift_sb {
     uint32_t depth;
     struct vrift_consistency consistency[VRIFT_ASPECT_COUNT];
     bool read_only;     /* the backend cannot change anything */
+    bool acls;          /* the backend keeps ACLs */
     bool names_stable;  /* nobody else changes names: a cached one is always good */
     bool negatives;     /* that a name does not exist may be kept */
     bool completes;     /* a directory may be known completely */

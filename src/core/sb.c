@@ -144,6 +144,12 @@ static bool is_read_only(vrift_sb *sb)
            create.error == -VRIFT_EROFS;
 }
 
+static bool keeps_acls(vrift_sb *sb)
+{
+    struct vrift_capability acls;
+    return !vr_dispatch_capability(sb, VRIFT_CAPABILITY_ACLS, &acls) && acls.effective != VRIFT_SUPPORT_NONE;
+}
+
 int32_t vrift_sb_new(vrift_vfs *vfs, const struct vrift_backend_ops *ops, void *self, vrift_sb **out)
 {
     struct vrift_backend_ops own;
@@ -166,6 +172,7 @@ int32_t vrift_sb_new(vrift_vfs *vfs, const struct vrift_backend_ops *ops, void *
     sb->number = atomic_fetch_add(&vfs->next_sb, 1) + 1;
     sb->depth = vr_dispatch_depth(sb);
     sb->read_only = is_read_only(sb);
+    sb->acls = keeps_acls(sb);
     atomic_init(&sb->refs, 1);
     atomic_init(&sb->holds, 1);
     error = sb->depth > VR_LOCKRANK_MAX_DEPTH ? -VRIFT_ELOOP : ask_consistency(sb);

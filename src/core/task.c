@@ -199,7 +199,7 @@ static void replace_path(vrift_task *task, struct vr_path *where, const struct v
 static int32_t may_enter(vrift_task *task, const struct vr_path *path)
 {
     vrift_cred *cred = vr_walk_cred(task);
-    int32_t error = vr_perm_search(cred, path->dentry->inode);
+    int32_t error = vr_perm_check(cred, path->dentry->inode, VR_MAY_EXEC);
     vrift_cred_unref(cred);
     return error;
 }

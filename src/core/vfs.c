@@ -9,6 +9,10 @@
 
 #define DEFAULT_CACHE_BYTES (64ULL << 20)
 #define DEFAULT_MAX_FILES   1048576ULL
+#define DEFAULT_PROTECTIONS (VRIFT_PROTECT_SYMLINKS | VRIFT_PROTECT_HARDLINKS)
+#define PROTECTIONS                                                                                                    \
+    (VRIFT_PROTECT_SYMLINKS | VRIFT_PROTECT_HARDLINKS | VRIFT_PROTECT_REGULAR | VRIFT_PROTECT_REGULAR_GROUP |          \
+     VRIFT_PROTECT_FIFOS | VRIFT_PROTECT_FIFOS_GROUP)
 
 static int32_t read_options(const struct vrift_vfs_options *options, struct vrift_vfs_options *out,
                             struct vrift_allocator *allocator)
@@ -16,7 +20,9 @@ static int32_t read_options(const struct vrift_vfs_options *options, struct vrif
     int32_t error = VR_COPYIN(out, options);
     if (error)
         return error;
-    if (out->flags || out->reserved)
+    if (out->flags || out->protect & ~(PROTECTIONS | VRIFT_PROTECT_NOTHING))
+        return -VRIFT_EINVAL;
+    if (out->protect & VRIFT_PROTECT_NOTHING && out->protect & PROTECTIONS)
         return -VRIFT_EINVAL;
     if (!out->allocator)
         return 0;
@@ -64,6 +70,7 @@ int32_t vrift_vfs_new(const struct vrift_vfs_options *options, vrift_vfs **out)
     vfs->own_allocator = allocator;
     vfs->allocator = own.allocator ? &vfs->own_allocator : NULL;
     vfs->cache_budget = own.cache_bytes ? own.cache_bytes : DEFAULT_CACHE_BYTES;
+    vfs->protect = own.protect ? own.protect & PROTECTIONS : DEFAULT_PROTECTIONS;
     vfs->max_files = own.max_files ? own.max_files : DEFAULT_MAX_FILES;
     atomic_init(&vfs->refs, 1);
     error = vr_dcache_init(vfs);

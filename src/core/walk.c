@@ -21,6 +21,7 @@
 /* What the cached pass asks of the slow one. */
 #define NEED_LOOKUP 1
 #define NEED_LINK   2
+#define NEED_ACL    VR_PERM_ASK
 
 /* -- The cached pass: everything here runs in a read section of the dentry cache --------------------------------------- */
 
@@ -166,7 +167,8 @@ static int32_t step_into(struct vr_walk *walk, bool *linked)
         return -VRIFT_ENOENT;
     if (vr_is_link(inode) && (!walk->final || walk->flags & VR_WALK_FOLLOW)) {
         *linked = true;
-        return follow_link(walk, &path);
+        error = walk->final ? vr_perm_follow(walk->cred, walk->path.dentry->inode, inode) : 0;
+        return error ? error : follow_link(walk, &path);
     }
     walk->path = path;
     return 0;
@@ -220,7 +222,8 @@ static int32_t cached_pass(struct vr_walk *walk)
         struct vr_inode *dir = walk->path.dentry->inode;
         if (!vr_is_dir(dir))
             return -VRIFT_ENOTDIR;
-        result = vr_perm_search(walk->cred, dir);
+        result = walk->searched == dir ? 0 : vr_perm_search(walk->cred, dir);
+        walk->searched = NULL;
         if (result)
             return result;
         next_component(walk);
@@ -367,6 +370,14 @@ static int32_t slow_link(struct vr_walk *walk)
     return vr_inode_readlink(walk->child->inode, &text);
 }
 
+/* The directory that the walk stands on has an ACL, which lies with the backend. */
+static int32_t slow_search(struct vr_walk *walk)
+{
+    struct vr_inode *dir = walk->path.dentry->inode;
+    walk->searched = dir;
+    return vr_perm_check(walk->cred, dir, VR_MAY_EXEC);
+}
+
 /* -- The whole ----------------------------------------------------------------------------------------------------- */
 
 int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, const char *path, uint32_t flags,
@@ -406,7 +417,10 @@ int32_t vr_walk_run(struct vr_walk *walk)
         before = hold(walk);
         vr_dcache_read_end(vfs);
         drop(&before);
-        result = result == NEED_LOOKUP ? slow_lookup(walk) : slow_link(walk);
+        if (result == NEED_LOOKUP)
+            result = slow_lookup(walk);
+        else
+            result = result == NEED_LINK ? slow_link(walk) : slow_search(walk);
         if (result)
             goto out;
         vr_dcache_read_begin(vfs);

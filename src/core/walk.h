@@ -53,9 +53,10 @@ struct vr_walk {
     const char *p, *end;     /* what is left of the current text */
     uint64_t now;            /* 0 until the walk needs the time */
     uint32_t hits, misses;
-    uint32_t depth;      /* of texts */
-    uint32_t followed;   /* symlinks so far */
-    uint32_t link_count; /* of links */
+    uint32_t depth;                  /* of texts */
+    uint32_t followed;               /* symlinks so far */
+    uint32_t link_count;             /* of links */
+    const struct vr_inode *searched; /* outside a read section it was found that this directory may be searched */
     bool started, final, stepping, anchored, peeked;
     struct vrift_stat *peek; /* wanted: the end's attributes, if the cache has them */
     struct {

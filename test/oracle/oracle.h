@@ -68,6 +68,7 @@ struct oracle_calls {
     int64_t (*setxattr)(void *self, const char *path, const char *name, const void *value, size_t len, uint64_t flags);
     int64_t (*getxattr)(void *self, const char *path, const char *name, void *buf, size_t len);
     int64_t (*listxattr)(void *self, const char *path, char *buf, size_t len);
+    int64_t (*fgetxattr)(void *self, int fd, const char *name, void *buf, size_t len);
 };
 
 struct oracle_answer {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "support/world.h"
 
+#include "support/kernel.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +71,8 @@ struct world *world_new(const struct vrift_vfs_options *options)
     struct vrift_vfs_options own = {.size = sizeof own};
     if (options)
         own = *options;
+    if (!own.protect)
+        own.protect = kernel_protection();
     own.allocator = &allocator;
     world->allocations_left = UINT64_MAX;
     check_ok(vrift_vfs_new(&own, &world->vfs));

@@ -26,6 +26,7 @@
 #define VR_MEM_FILE_MAX  0x7fffffffffffffffULL
 #define VR_MEM_DIRENT    20u /* what an entry adds to the size of its directory, as in tmpfs */
 #define VR_MEM_XATTR_MAX 65536u
+#define VR_MEM_FL_KNOWN  (VRIFT_FL_IMMUTABLE | VRIFT_FL_APPEND | VRIFT_FL_NODUMP | VRIFT_FL_NOATIME)
 
 /* -- memdata.c: the pages of a file ------------------------------------------------------------------------------- */
 
@@ -195,6 +196,7 @@ struct vr_memnode {
     int linkable;                 /* a nameless file that may still get a name; guarded by `names` */
     vr_os_rwlock lock;            /* guards all that follows */
     uint32_t mode;                /* permission bits */
+    uint32_t flags;               /* VRIFT_FL_... */
     uint32_t uid, gid;            /* owner */
     uint32_t nlink;               /* written with `names` held for writing, too */
     uint64_t size;                /* bytes */
@@ -217,8 +219,9 @@ struct vr_memfs {
     struct vr_memnode *root; /* fixed; owns a reference */
 };
 
-/* A new inode with one reference, that of the caller, and nlink 0; times are now. NULL in *out never on success. */
-int32_t vr_memnode_new(struct vr_memfs *fs, const struct vrift_create *how, struct vr_memnode **out);
+/* A new inode with one reference, that of the caller, and nlink 0; times are now; flags are those dir hands down. NULL in *out never on success. */
+int32_t vr_memnode_new(struct vr_memfs *fs, struct vr_memnode *dir, const struct vrift_create *how,
+                       struct vr_memnode **out);
 struct vr_memnode *vr_memnode_ref(struct vr_memnode *node);
 void vr_memnode_unref(struct vr_memfs *fs, struct vr_memnode *node);
 void vr_memnode_free(struct vr_memfs *fs, struct vr_memnode *node);
@@ -294,6 +297,12 @@ int32_t VRIFT_CALLBACK vr_memxattr_set(void *self, const struct vrift_node *node
                                        size_t len, uint64_t flags);
 int64_t VRIFT_CALLBACK vr_memxattr_list(void *self, const struct vrift_node *node, char *buf, size_t len);
 int32_t VRIFT_CALLBACK vr_memxattr_remove(void *self, const struct vrift_node *node, const char *name);
+/* The VRIFT_ATTR_... that the xattrs are the reason of. Called with the lock held. */
+uint64_t vr_memxattr_rights(const struct vr_memnode *node);
+
+/* Puts the ACLs of a create on a new inode; 0 or -VRIFT_ENOMEM. */
+int32_t vr_memxattr_born(const struct vrift_allocator *allocator, struct vr_memnode *node,
+                         const struct vrift_create *how);
 void vr_memxattr_dispose(const struct vrift_allocator *allocator, struct vr_memxattr *list);
 
 /* -- memfs.c: the whole -------------------------------------------------------------------------------------------- */

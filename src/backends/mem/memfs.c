@@ -31,7 +31,6 @@ static int32_t VRIFT_CALLBACK capability(void *self, uint32_t capability, struct
     if (capability == 0 || capability >= VRIFT_CAPABILITY_COUNT)
         return -VRIFT_EINVAL;
     switch (capability) {
-    case VRIFT_CAPABILITY_ACLS:
     case VRIFT_CAPABILITY_LOCKS:
     case VRIFT_CAPABILITY_CLONE:
     case VRIFT_CAPABILITY_DIGEST:
@@ -112,7 +111,7 @@ static int32_t make_root(struct vr_memfs *fs, const struct vrift_mem_options *op
                                .mode = VRIFT_S_IFDIR | (options->root_mode ? options->root_mode & 07777 : 0755),
                                .uid = options->root_uid,
                                .gid = options->root_gid};
-    int32_t error = vr_memnode_new(fs, &how, &fs->root);
+    int32_t error = vr_memnode_new(fs, NULL, &how, &fs->root);
     if (error)
         return error;
     fs->root->nlink = 2;

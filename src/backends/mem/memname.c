@@ -136,7 +136,7 @@ int32_t VRIFT_CALLBACK vr_memname_create(void *self, const struct vrift_node *di
         return error;
     if ((how->mode & VRIFT_S_IFMT) == VRIFT_S_IFLNK && !how->target)
         return -VRIFT_EINVAL;
-    error = vr_memnode_new(fs, how, &node);
+    error = vr_memnode_new(fs, dir->handle, how, &node);
     if (error)
         return error;
     if (how->flags & VRIFT_CREATE_TMPFILE)

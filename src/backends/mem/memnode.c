@@ -34,13 +34,23 @@ static void leave(struct vr_memfs *fs, struct vr_memnode *node)
     vr_os_mutex_unlock(&fs->book);
 }
 
-int32_t vr_memnode_new(struct vr_memfs *fs, const struct vrift_create *how, struct vr_memnode **out)
+static uint32_t inherited_flags(struct vr_memnode *dir)
+{
+    vr_os_rwlock_read(&dir->lock);
+    uint32_t flags = dir->flags & (VRIFT_FL_NODUMP | VRIFT_FL_NOATIME);
+    vr_os_rwlock_unlock(&dir->lock);
+    return flags;
+}
+
+int32_t vr_memnode_new(struct vr_memfs *fs, struct vr_memnode *dir, const struct vrift_create *how,
+                       struct vr_memnode **out)
 {
     struct vr_memnode *node = vr_alloc_zero(fs->allocator, 1, sizeof *node);
     if (!node)
         return -VRIFT_ENOMEM;
     node->type = how->mode & VRIFT_S_IFMT;
     node->mode = how->mode & 07777;
+    node->flags = dir ? inherited_flags(dir) : 0;
     node->uid = how->uid;
     node->gid = how->gid;
     node->rdev = node->type == VRIFT_S_IFCHR || node->type == VRIFT_S_IFBLK ? how->rdev : 0;
@@ -55,8 +65,11 @@ int32_t vr_memnode_new(struct vr_memfs *fs, const struct vrift_create *how, stru
         node->mode = 0777;
     }
     if (!error)
+        error = vr_memxattr_born(fs->allocator, node, how);
+    if (!error)
         error = vr_os_rwlock_init(&node->lock);
     if (error) {
+        vr_memxattr_dispose(fs->allocator, node->xattrs);
         vr_alloc_free(fs->allocator, node->target);
         vr_alloc_free(fs->allocator, node);
         return error;
@@ -68,6 +81,7 @@ int32_t vr_memnode_new(struct vr_memfs *fs, const struct vrift_create *how, stru
     error = enter(fs, node);
     if (error) {
         vr_os_rwlock_destroy(&node->lock);
+        vr_memxattr_dispose(fs->allocator, node->xattrs);
         vr_alloc_free(fs->allocator, node->target);
         vr_alloc_free(fs->allocator, node);
         return error;
@@ -103,7 +117,8 @@ void vr_memnode_stat(struct vr_memnode *node, struct vrift_stat *out)
 {
     memset(out, 0, sizeof *out);
     vr_os_rwlock_read(&node->lock);
-    out->mask = VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION;
+    out->mask = VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION | VRIFT_STAT_FLAGS | VRIFT_STAT_RIGHTS;
+    out->attributes = node->flags | vr_memxattr_rights(node);
     out->ino = node->ino;
     out->size = node->size;
     out->blocks = node->data.pages * (VR_MEM_PAGE / 512);
@@ -195,6 +210,8 @@ int32_t VRIFT_CALLBACK vr_memnode_setattr(void *self, const struct vrift_node *n
         if (set->length > VR_MEM_FILE_MAX)
             return -VRIFT_EFBIG;
     }
+    if (set->mask & VRIFT_SET_FLAGS && set->flags & ~VR_MEM_FL_KNOWN)
+        return -VRIFT_EOPNOTSUPP;
     struct vrift_timespec now;
     vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
@@ -214,6 +231,8 @@ int32_t VRIFT_CALLBACK vr_memnode_setattr(void *self, const struct vrift_node *n
         inode->uid = set->uid;
     if (set->mask & VRIFT_SET_GID)
         inode->gid = set->gid;
+    if (set->mask & VRIFT_SET_FLAGS)
+        inode->flags = (uint32_t)set->flags;
     if (set->mask & VRIFT_SET_ATIME)
         inode->atime = set->mask & VRIFT_SET_ATIME_NOW ? now : set->atime;
     if (set->mask & VRIFT_SET_MTIME)

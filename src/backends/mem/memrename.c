@@ -116,7 +116,7 @@ static int32_t prepare(struct vr_memfs *fs, struct rename *rename, uint32_t hash
 static int32_t make_whiteout(struct vr_memfs *fs, struct vr_memnode **out)
 {
     struct vrift_create how = {.size = sizeof how, .mode = VRIFT_S_IFCHR};
-    return vr_memnode_new(fs, &how, out);
+    return vr_memnode_new(fs, NULL, &how, out);
 }
 
 int32_t VRIFT_CALLBACK vr_memrename(void *self, const struct vrift_node *old_dir, const struct vrift_name *old_name,

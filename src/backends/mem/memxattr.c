@@ -6,7 +6,7 @@
 /* What the name and the kind of inode allow: 0 or the errno of setxattr(2). */
 static int32_t check(const struct vr_memnode *inode, const char *name)
 {
-    static const char *const prefixes[] = {"user.", "trusted.", "security."};
+    static const char *const prefixes[] = {"user.", "trusted.", "security.", "system.posix_acl_"};
     size_t length = strlen(name);
     if (length == 0 || length > VRIFT_NAME_MAX)
         return -VRIFT_ERANGE;
@@ -23,13 +23,26 @@ static int32_t check(const struct vr_memnode *inode, const char *name)
     return -VRIFT_EOPNOTSUPP;
 }
 
-/* What points at the attribute, or at the end of the list. Called with the lock held. */
+/* The order in which tmpfs lists them: ACLs first, the others by name. */
+static int compare(const char *a, const char *b)
+{
+    int a_acl = strncmp(a, "system.", 7) == 0, b_acl = strncmp(b, "system.", 7) == 0;
+    return a_acl != b_acl ? b_acl - a_acl : strcmp(a, b);
+}
+
+/* What points at the attribute, or at the place for it. Called with the lock held. */
 static struct vr_memxattr **find(struct vr_memnode *inode, const char *name)
 {
     struct vr_memxattr **link = &inode->xattrs;
-    while (*link && strcmp((*link)->name, name) != 0)
+    while (*link && compare((*link)->name, name) < 0)
         link = &(*link)->next;
     return link;
+}
+
+/* The one that is there. */
+static struct vr_memxattr *there(struct vr_memxattr **link, const char *name)
+{
+    return *link && strcmp((*link)->name, name) == 0 ? *link : NULL;
 }
 
 static void free_one(const struct vrift_allocator *allocator, struct vr_memxattr *xattr)
@@ -59,7 +72,7 @@ int64_t VRIFT_CALLBACK vr_memxattr_get(void *self, const struct vrift_node *node
     if (result)
         return result == -VRIFT_EPERM ? -VRIFT_ENODATA : result;
     vr_os_rwlock_read(&inode->lock);
-    const struct vr_memxattr *xattr = *find(inode, name);
+    const struct vr_memxattr *xattr = there(find(inode, name), name);
     if (!xattr)
         result = -VRIFT_ENODATA;
     else if (len > 0 && len < xattr->length)
@@ -107,14 +120,15 @@ int32_t VRIFT_CALLBACK vr_memxattr_set(void *self, const struct vrift_node *node
     vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
     struct vr_memxattr **link = find(inode, name);
-    if (*link && (flags & VRIFT_XATTR_CREATE))
+    struct vr_memxattr *before = there(link, name);
+    if (before && (flags & VRIFT_XATTR_CREATE))
         error = -VRIFT_EEXIST;
-    else if (!*link && (flags & VRIFT_XATTR_REPLACE))
+    else if (!before && (flags & VRIFT_XATTR_REPLACE))
         error = -VRIFT_ENODATA;
     struct vr_memxattr *unused = xattr;
     if (!error) {
-        unused = *link;
-        xattr->next = unused ? unused->next : NULL;
+        unused = before;
+        xattr->next = before ? before->next : *link;
         *link = xattr;
         inode->ctime = now;
         inode->version++;
@@ -151,7 +165,7 @@ int32_t VRIFT_CALLBACK vr_memxattr_remove(void *self, const struct vrift_node *n
     vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
     struct vr_memxattr **link = find(inode, name);
-    struct vr_memxattr *gone = *link;
+    struct vr_memxattr *gone = there(link, name);
     if (gone) {
         *link = gone->next;
         inode->ctime = now;
@@ -162,4 +176,33 @@ int32_t VRIFT_CALLBACK vr_memxattr_remove(void *self, const struct vrift_node *n
         return -VRIFT_ENODATA;
     free_one(fs->allocator, gone);
     return 0;
+}
+
+uint64_t vr_memxattr_rights(const struct vr_memnode *node)
+{
+    uint64_t rights = 0;
+    for (const struct vr_memxattr *xattr = node->xattrs; xattr; xattr = xattr->next) {
+        if (strcmp(xattr->name, "system.posix_acl_access") == 0)
+            rights |= VRIFT_ATTR_ACL;
+        else if (strcmp(xattr->name, "system.posix_acl_default") == 0)
+            rights |= VRIFT_ATTR_DEFAULT_ACL;
+        else if (strcmp(xattr->name, "security.capability") == 0 && xattr->length > 0)
+            rights |= VRIFT_ATTR_FILE_CAPS;
+    }
+    return rights;
+}
+
+int32_t vr_memxattr_born(const struct vrift_allocator *allocator, struct vr_memnode *node,
+                         const struct vrift_create *how)
+{
+    struct vr_memxattr **link = &node->xattrs;
+    if (how->acl) {
+        *link = make(allocator, "system.posix_acl_access", how->acl, how->acl_size);
+        if (!*link)
+            return -VRIFT_ENOMEM;
+        link = &(*link)->next;
+    }
+    if (how->default_acl)
+        *link = make(allocator, "system.posix_acl_default", how->default_acl, how->default_acl_size);
+    return how->default_acl && !*link ? -VRIFT_ENOMEM : 0;
 }

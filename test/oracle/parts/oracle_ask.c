@@ -144,7 +144,6 @@ int64_t oracle_text(struct oracle *o, const char *path, char *out, size_t size)
 
 const struct oracle_omission oracle_left[] = {
     {107, 107, "fchmod on O_PATH (the interface has fchmodat with AT_EMPTY_PATH: asked as 200)"},
-    {112, 112, "fgetxattr on O_PATH (the interface has getxattrat)"},
     {119, 123, "flock, POSIX and OFD locks"},
     {169, 169, "magic links below /proc"},
     {188, 189, "MAP_SHARED"},

@@ -267,6 +267,12 @@ static int64_t k_listxattr(void *self, const char *path, char *buf, size_t len)
     return answer(llistxattr(path, buf, len));
 }
 
+static int64_t k_fgetxattr(void *self, int fd, const char *name, void *buf, size_t len)
+{
+    (void)self;
+    return answer(fgetxattr(fd, name, buf, len));
+}
+
 const struct oracle_calls oracle_kernel_calls = {
     .name = "the kernel",
     .openat = k_openat,
@@ -303,6 +309,7 @@ const struct oracle_calls oracle_kernel_calls = {
     .setxattr = k_setxattr,
     .getxattr = k_getxattr,
     .listxattr = k_listxattr,
+    .fgetxattr = k_fgetxattr,
 };
 
 int oracle_enter_kernel(const char *root)

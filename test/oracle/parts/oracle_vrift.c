@@ -2,6 +2,8 @@
 /* The questions' calls, asked of libvrift's public interface over the memory backend. */
 #include "oracle/oracle.h"
 
+#include "support/kernel.h"
+
 struct vrift_side {
     vrift_vfs *vfs;
     vrift_task *task;
@@ -217,6 +219,12 @@ static int64_t v_listxattr(void *self, const char *path, char *buf, size_t len)
     return vrift_listxattrat(task_of(self), AT, path, buf, len, VRIFT_AT_SYMLINK_NOFOLLOW);
 }
 
+static int64_t v_fgetxattr(void *self, int fd, const char *name, void *buf, size_t len)
+{
+    struct vrift_side *side = self;
+    return vrift_fgetxattr(side->task, fd, name, buf, len);
+}
+
 const struct oracle_calls oracle_vrift_calls = {
     .name = "libvrift",
     .openat = v_openat,
@@ -253,6 +261,7 @@ const struct oracle_calls oracle_vrift_calls = {
     .setxattr = v_setxattr,
     .getxattr = v_getxattr,
     .listxattr = v_listxattr,
+    .fgetxattr = v_fgetxattr,
 };
 
 void *oracle_vrift_new(void)
@@ -262,7 +271,8 @@ void *oracle_vrift_new(void)
     vrift_sb *sb;
     vrift_ns *ns;
     assert_non_null(side);
-    check_ok(vrift_vfs_new(NULL, &side->vfs));
+    const struct vrift_vfs_options set_alike = {.size = sizeof set_alike, .protect = kernel_protection()};
+    check_ok(vrift_vfs_new(&set_alike, &side->vfs));
     check_ok(vrift_mem_new(side->vfs, &options, &sb));
     check_ok(vrift_ns_new(side->vfs, sb, 0, &ns));
     check_ok(vrift_task_new(ns, NULL, NULL, &side->task));

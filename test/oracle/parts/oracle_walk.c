@@ -146,6 +146,7 @@ static void o_path(struct oracle *o)
     ASK(110, "O_PATH ftruncate", o->calls->ftruncate(o->self, (int)fd, 0));
     int64_t dir = open_at(o, ".", VRIFT_O_PATH);
     ASK(111, "O_PATH getdents", o->calls->getdents(o->self, (int)dir, 1024, &entry, 1));
+    ASK(112, "O_PATH fgetxattr", o->calls->fgetxattr(o->self, (int)fd, "user.a", NULL, 0));
     o->calls->close(o->self, (int)dir);
     ASK(200, "O_PATH fchmodat2(fd, \"\", AT_EMPTY_PATH)",
         o->calls->fchmodat(o->self, (int)fd, "", 0600, VRIFT_AT_EMPTY_PATH));
