@@ -57,6 +57,10 @@ VRIFT_API int32_t vrift_mem_new(vrift_vfs *vfs, const struct vrift_mem_options *
  * A directory of the host, confined: no symlink, `..` or mount race leads out of it. Others may change it at any
  * time (SHARED_REVALIDATE), unless VRIFT_HOST_EXCLUSIVE says that they do not.
  *
+ * An inode's version (vrift_stat.version) is its ctime in nanoseconds, since what the kernel counts changes with stays in
+ * the kernel: two changes within one tick of the host's clock show as one, unless somebody looked in between and the
+ * kernel is 6.13 or newer (ext4, XFS, Btrfs, tmpfs); and it goes back if somebody sets the clock back.
+ *
  * @param path the directory on the host
  * @param options NULL for defaults
  * @param[out] out the superblock

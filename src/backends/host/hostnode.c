@@ -352,6 +352,16 @@ void vr_hostnode_publish(struct vr_hostfs *fs, struct vrift_stat *attr)
     if (attr->dev != fs->root->id.dev)
         attr->ino ^= mix(attr->dev) | 1ULL << 63;
     attr->dev = 0;
+    /*
+     * What the kernel counts changes with it keeps to itself, but each change moves ctime: as far as the host's clock is
+     * fine enough to tell two changes apart, which since Linux 6.13 it is where somebody looked in between. Bounded, so
+     * that an overlay can go on from there.
+     */
+    uint64_t version = (uint64_t)attr->ctime.sec * 1000000000u + attr->ctime.nsec;
+    if (attr->mask & VRIFT_STAT_CTIME && attr->ctime.sec >= 0 && version < 1ULL << 62) {
+        attr->version = version;
+        attr->mask |= VRIFT_STAT_VERSION;
+    }
 }
 
 void vr_hostnode_entry(struct vr_hostfs *fs, struct vr_hostnode *node, const struct vrift_stat *attr,

@@ -288,6 +288,8 @@ static int32_t open_layers(struct vr_overlay *overlay, vrift_vfs *vfs, const str
     for (uint32_t i = 0; result == 0 && i < options->lower_count; i++) {
         result = open_layer(overlay, vfs, i + 1, &options->lower[i], VRIFT_MOUNT_RDONLY);
     }
+    uint32_t deep = depth(overlay);
+    overlay->version_lift = deep <= 2 ? 1ULL << (61 + deep) : 0;
     return result ? result : make_root(overlay);
 }
 

@@ -100,8 +100,13 @@ struct vr_overlay {
     bool has_upper;
     bool shared;          /* others may change the upper: do not trust what was cached */
     bool owners_optional; /* the upper cannot give files away: a failing chown is no error */
-    int32_t work;         /* descriptor in the upper's task */
-    const char *prefix;   /* of our xattrs, with the dot at its end */
+    /*
+     * Added to the versions of what is in the upper, so that a copy-up counts as a change whatever the layers count in:
+     * more than any version of a layer. 0 where too many overlays lie on each other for that: no versions.
+     */
+    uint64_t version_lift;
+    int32_t work;       /* descriptor in the upper's task */
+    const char *prefix; /* of our xattrs, with the dot at its end */
     size_t prefix_length;
     _Atomic uint64_t temporary; /* the next name in work */
     struct vr_overlay_table table;

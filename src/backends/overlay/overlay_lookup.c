@@ -258,12 +258,18 @@ int32_t vr_overlay_lookup_stat(struct vr_overlay *overlay, struct vr_overlay_nod
     stat.ino = node->ino;
     stat.dev = 0;
     stat.mount_id = 0;
-    stat.version = 0; /* a layer's counter starts anew when the file moves to another layer */
-    stat.mask = (stat.mask | VRIFT_STAT_INO) & ~(VRIFT_STAT_MOUNT_ID | VRIFT_STAT_VERSION);
+    stat.mask = (stat.mask | VRIFT_STAT_INO) & ~VRIFT_STAT_MOUNT_ID;
+    if (!overlay->version_lift) {
+        stat.version = 0;
+        stat.mask &= ~VRIFT_STAT_VERSION;
+    } else if (!low) {
+        stat.version += overlay->version_lift;
+    }
     if (vr_overlay_is_dir(node) && node->lower_count + !low > 1) {
         stat.nlink = 1; /* nobody counts the subdirectories of a union; 1 tells find(1) so */
     } else if (low && node->unlinked && stat.nlink) {
         stat.nlink--; /* the layer does not know that we whited it out */
+        stat.version++;
     }
     *out = stat;
     return 0;

@@ -257,7 +257,62 @@ static void trusted_xattrs_belong_to_the_privileged(struct world *world)
     vrift_cred_unref(cred);
 }
 
+/* Each change that somebody could care for; the clock ticks before, for backends that have nothing finer to count by. */
+static int32_t change_file(struct world *world, int step)
+{
+    static const struct vrift_timespec times[2] = {{1, 0, 0}, {2, 0, 0}};
+    switch (step) {
+    case 0:
+        put(world->task, "/d/f", "other");
+        return 0;
+    case 1:
+        return vrift_truncate(world->task, "/d/f", 2);
+    case 2:
+        return vrift_fchmodat(world->task, AT, "/d/f", 0600, 0);
+    case 3:
+        return vrift_utimensat(world->task, AT, "/d/f", times, 0);
+    case 4:
+        return vrift_setxattrat(world->task, AT, "/d/f", "user.a", "v", 1, 0);
+    case 5:
+        return vrift_removexattrat(world->task, AT, "/d/f", "user.a", 0);
+    case 6:
+        return vrift_linkat(world->task, AT, "/d/f", AT, "/g", 0);
+    case 7:
+        return vrift_unlinkat(world->task, AT, "/g", 0);
+    case 8:
+        return vrift_renameat2(world->task, AT, "/d/f", AT, "/d/h", 0);
+    default:
+        return vrift_renameat2(world->task, AT, "/d/h", AT, "/d/f", 0);
+    }
+}
+
+static void the_version_grows_with_each_change_and_not_without(struct world *world)
+{
+    check_ok(vrift_mkdirat(world->task, AT, "/d", 0755));
+    put(world->task, "/d/f", "first");
+    for (int step = 0; step < 10; step++) {
+        const char *after = step == 8 ? "/d/h" : "/d/f";
+        struct vrift_stat old = stat_of(world->task, step == 9 ? "/d/h" : "/d/f"), dir = stat_of(world->task, "/d");
+        if (!(old.mask & VRIFT_STAT_VERSION))
+            fail_msg("no version");
+        let_the_clock_tick();
+        check_ok(vrift_vfs_drop_caches(world->vfs));
+        struct vrift_stat same = stat_of(world->task, step == 9 ? "/d/h" : "/d/f");
+        assert_int_equal(same.version, old.version);
+        int32_t result = change_file(world, step);
+        if (result < 0) {
+            assert_true(step >= 4); /* no xattrs, or no links */
+            continue;
+        }
+        struct vrift_stat new = stat_of(world->task, after);
+        assert_true(new.version > old.version);
+        if (step >= 8)
+            assert_true(stat_of(world->task, "/d").version > dir.version);
+    }
+}
+
 const struct test_case attribute_cases[] = {
+    {"the_version_grows_with_each_change_and_not_without", the_version_grows_with_each_change_and_not_without},
     {"every_permission_bit_can_be_set", every_permission_bit_can_be_set},
     {"chmod_stamps_ctime_and_leaves_mtime", chmod_stamps_ctime_and_leaves_mtime},
     {"a_file_can_be_given_away", a_file_can_be_given_away},

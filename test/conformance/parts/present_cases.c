@@ -359,7 +359,25 @@ static void four_threads_write_for_the_first_time_at_once(struct world *world)
     check_text(world->task, "/hello", "#e#l# #orld\n");
 }
 
+/* Above all in an overlay, where a copy-up leads to a file that another layer counts the changes of. */
+static void the_first_change_of_all_makes_the_version_grow(struct world *world)
+{
+    struct vrift_stat file = stat_of(world->task, "/hello"), root = stat_of(world->task, "/");
+    let_the_clock_tick();
+    int32_t fd = open_file(world->task, "/hello", VRIFT_O_WRONLY | VRIFT_O_APPEND);
+    assert_int_equal(vrift_write(world->task, fd, "more\n", 5), 5);
+    check_ok(vrift_close(world->task, fd));
+    struct vrift_stat once = stat_of(world->task, "/hello");
+    assert_true(once.version > file.version);
+    let_the_clock_tick();
+    check_ok(vrift_fchmodat(world->task, AT, "/hello", 0400, 0));
+    assert_true(stat_of(world->task, "/hello").version > once.version);
+    check_ok(vrift_unlinkat(world->task, AT, "/hello", 0));
+    assert_true(stat_of(world->task, "/").version > root.version);
+}
+
 const struct test_case present_cases[] = {
+    {"the_first_change_of_all_makes_the_version_grow", the_first_change_of_all_makes_the_version_grow},
     {"writing_into_a_file_keeps_the_rest", writing_into_a_file_keeps_the_rest},
     {"appending_to_a_file_keeps_what_is_there", appending_to_a_file_keeps_what_is_there},
     {"truncating_a_file_empties_it", truncating_a_file_empties_it},
