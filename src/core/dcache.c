@@ -9,54 +9,119 @@
 #include <assert.h>
 #include <string.h>
 
-#define FIRST_TABLE 1024u
+#define FIRST_TABLE 9u /* log2 */
 
 /* -- The lock ------------------------------------------------------------------------------------------------------ */
 
 void vr_dcache_read_begin(vrift_vfs *vfs)
 {
     vr_lockrank_take(VR_RANK_DCACHE);
-    vr_os_rwlock_read(&vfs->dcache.lock);
+    vr_os_mutex_lock(&vfs->dcache.lock);
 }
 
 void vr_dcache_read_end(vrift_vfs *vfs)
 {
-    vr_os_rwlock_unlock(&vfs->dcache.lock);
+    uint64_t seq = atomic_load_explicit(&vfs->dcache.seq, memory_order_relaxed);
+    if (seq & 1)
+        atomic_store_explicit(&vfs->dcache.seq, seq + 1, memory_order_release);
+    vr_os_mutex_unlock(&vfs->dcache.lock);
     vr_lockrank_give(VR_RANK_DCACHE);
+}
+
+/* Whatever is stored after this with release is seen only by who sees that seq is odd. */
+void vr_dcache_changing(vrift_vfs *vfs)
+{
+    uint64_t seq = atomic_load_explicit(&vfs->dcache.seq, memory_order_relaxed);
+    if (!(seq & 1))
+        atomic_store_explicit(&vfs->dcache.seq, seq + 1, memory_order_seq_cst);
 }
 
 void vr_dcache_write_begin(vrift_vfs *vfs)
 {
-    vr_lockrank_take(VR_RANK_DCACHE);
-    vr_os_rwlock_write(&vfs->dcache.lock);
+    vr_dcache_read_begin(vfs);
+    vr_dcache_changing(vfs);
 }
 
 void vr_dcache_write_end(vrift_vfs *vfs)
 {
-    vr_os_rwlock_unlock(&vfs->dcache.lock);
-    vr_lockrank_give(VR_RANK_DCACHE);
+    vr_dcache_read_end(vfs);
+}
+
+/* -- The whole ----------------------------------------------------------------------------------------------------- */
+
+static void prepare_dentry(void *slot)
+{
+    struct vr_dentry *dentry = slot;
+    atomic_init(&dentry->refs, VR_DENTRY_DEAD);
+}
+
+/* All pools, with what they hold. */
+static int32_t init_pools(struct vr_dcache *cache)
+{
+    struct {
+        struct vr_pool *pool;
+        uint32_t size, alignment;
+        void (*prepare)(void *);
+    } pools[] = {
+        {&cache->dentries[0], sizeof(struct vr_dentry), 64, prepare_dentry},
+        {&cache->dentries[1], sizeof(struct vr_dentry), 64, prepare_dentry},
+        {&cache->inodes, sizeof(struct vr_inode), 16, NULL},
+        {&cache->extras, sizeof(struct vr_inode_extra), 16, NULL},
+        {&cache->mount_pool, sizeof(struct vr_mount), 16, NULL},
+        {&cache->long_names[0], sizeof(struct vr_longname) + 32, 8, NULL},
+        {&cache->long_names[1], sizeof(struct vr_longname) + 64, 8, NULL},
+        {&cache->long_names[2], sizeof(struct vr_longname) + 128, 8, NULL},
+        {&cache->long_names[3], sizeof(struct vr_longname) + 256, 8, NULL},
+    };
+    size_t count = sizeof pools / sizeof pools[0];
+    for (size_t i = 0; i < count; i++) {
+        int32_t error = vr_pool_init(pools[i].pool, pools[i].size, pools[i].alignment, pools[i].prepare, &cache->bytes);
+        if (!error)
+            continue;
+        while (i-- > 0)
+            vr_pool_dispose(pools[i].pool, NULL);
+        return error;
+    }
+    return 0;
+}
+
+static void dispose_pools(vrift_vfs *vfs)
+{
+    struct vr_dcache *cache = &vfs->dcache;
+    vr_pool_dispose(&cache->dentries[0], vfs->allocator);
+    vr_pool_dispose(&cache->dentries[1], vfs->allocator);
+    vr_pool_dispose(&cache->inodes, vfs->allocator);
+    vr_pool_dispose(&cache->extras, vfs->allocator);
+    vr_pool_dispose(&cache->mount_pool, vfs->allocator);
+    for (int i = 0; i < VR_NAME_POOLS; i++)
+        vr_pool_dispose(&cache->long_names[i], vfs->allocator);
 }
 
 int32_t vr_dcache_init(vrift_vfs *vfs)
 {
     struct vr_dcache *cache = &vfs->dcache;
-    cache->buckets = vr_alloc_zero(vfs->allocator, FIRST_TABLE, sizeof *cache->buckets);
-    cache->mounts = vr_alloc_zero(vfs->allocator, VR_MOUNT_BUCKETS, sizeof *cache->mounts);
-    cache->mask = FIRST_TABLE - 1;
-    if (cache->buckets && cache->mounts && vr_os_rwlock_init(&cache->lock) == 0)
-        return 0;
-    vr_alloc_free(vfs->allocator, cache->buckets);
-    vr_alloc_free(vfs->allocator, cache->mounts);
-    return -VRIFT_ENOMEM;
+    int32_t error = vr_os_mutex_init(&cache->lock);
+    if (error)
+        return error;
+    error = init_pools(cache);
+    if (!error) {
+        error = vr_table_init(&cache->table, FIRST_TABLE, &cache->bytes, vfs->allocator);
+        if (error)
+            dispose_pools(vfs);
+    }
+    if (error)
+        vr_os_mutex_destroy(&cache->lock);
+    return error;
 }
 
 void vr_dcache_dispose(vrift_vfs *vfs)
 {
     struct vr_dcache *cache = &vfs->dcache;
-    assert(atomic_load(&cache->dentries) == 0 && atomic_load(&cache->inodes) == 0);
-    vr_alloc_free(vfs->allocator, cache->buckets);
-    vr_alloc_free(vfs->allocator, cache->mounts);
-    vr_os_rwlock_destroy(&cache->lock);
+    assert(atomic_load(&cache->count[0]) == 0 && atomic_load(&cache->count[1]) == 0);
+    assert(atomic_load(&cache->live_inodes) == 0);
+    vr_table_dispose(&cache->table, vfs->allocator);
+    dispose_pools(vfs);
+    vr_os_mutex_destroy(&cache->lock);
 }
 
 /* -- Names --------------------------------------------------------------------------------------------------------- */
@@ -67,203 +132,268 @@ void vr_dcache_name(const char *name, size_t length, struct vr_component *out)
     assert(out->length == length);
 }
 
+static struct vr_pool *name_pool(vrift_vfs *vfs, uint32_t length)
+{
+    uint32_t class = length <= 32 ? 0 : vr_os_log2(length - 1) - 4;
+    return &vfs->dcache.long_names[class];
+}
+
+static uint64_t word_at(const struct vr_component *name, uint32_t at)
+{
+    const unsigned char *bytes = (const unsigned char *)name->name + at;
+    return name->length - at >= 8 ? vr_hot_load8(bytes) : vr_hot_load_tail(bytes, name->length - at);
+}
+
+bool vr_dcache_long_equal(const struct vr_longname *text, const struct vr_component *name)
+{
+    for (uint32_t at = 0; at < name->length; at += 8)
+        if (atomic_load_explicit(&text->words[at / 8], memory_order_acquire) != word_at(name, at))
+            return false;
+    return true;
+}
+
+static void write_longname(struct vr_longname *text, const struct vr_component *name)
+{
+    for (uint32_t at = 0; at < name->length; at += 8)
+        atomic_store_explicit(&text->words[at / 8], word_at(name, at), memory_order_release);
+}
+
+int32_t vr_dcache_longname(vrift_vfs *vfs, const struct vr_component *name, struct vr_longname **out)
+{
+    *out = NULL;
+    if (name->length <= VR_DENTRY_INLINE)
+        return 0;
+    *out = vr_pool_get(name_pool(vfs, name->length), vfs->allocator);
+    if (!*out)
+        return -VRIFT_ENOMEM;
+    write_longname(*out, name);
+    return 0;
+}
+
+void vr_dcache_longname_free(vrift_vfs *vfs, struct vr_longname *name, uint32_t length)
+{
+    if (name)
+        vr_pool_put(name_pool(vfs, length), name);
+}
+
+static struct vr_longname *longname_of(const struct vr_dentry *dentry)
+{
+    bool is_long = atomic_load_explicit(&dentry->name_length, memory_order_relaxed) > VR_DENTRY_INLINE;
+    return is_long ? atomic_load_explicit(&dentry->long_name, memory_order_relaxed) : NULL;
+}
+
+/* The name and its hash, in the dentry or in `text`. */
+static void set_name(struct vr_dentry *dentry, const struct vr_component *name, struct vr_longname *text)
+{
+    atomic_store_explicit(&dentry->hash, name->hash, memory_order_release);
+    atomic_store_explicit(&dentry->name_length, (uint8_t)name->length, memory_order_release);
+    if (text) {
+        atomic_store_explicit(&dentry->long_name, text, memory_order_release);
+    } else {
+        atomic_store_explicit(&dentry->words[0], name->words[0], memory_order_release);
+        atomic_store_explicit(&dentry->words[1], name->words[1], memory_order_release);
+    }
+}
+
+size_t vr_dcache_name_of(const struct vr_dentry *dentry, char buf[VRIFT_NAME_MAX])
+{
+    uint32_t length = dentry->name_length;
+    const struct vr_longname *text = longname_of(dentry);
+    for (uint32_t i = 0; i < length; i++) {
+        uint64_t word = text ? atomic_load_explicit(&text->words[i / 8], memory_order_relaxed)
+                             : atomic_load_explicit(&dentry->words[i / 8], memory_order_relaxed);
+        buf[i] = (char)(word >> (i % 8 * 8) & 0xff);
+    }
+    return length;
+}
+
+/* A dentry's name as a component; bytes are for a long one. */
+static void component_of(const struct vr_dentry *dentry, char bytes[VRIFT_NAME_MAX], struct vr_component *out)
+{
+    *out = (struct vr_component){NULL, dentry->name_length, dentry->hash, {dentry->words[0], dentry->words[1]}};
+    if (out->length > VR_DENTRY_INLINE)
+        vr_dcache_name(bytes, vr_dcache_name_of(dentry, bytes), out);
+}
+
 /* -- Making and destroying ----------------------------------------------------------------------------------------- */
 
-struct vr_dentry *vr_dcache_new(vrift_sb *sb, const struct vr_component *name)
+/* A slot becomes a dentry again: nobody can find it, though a late reader may hold it for a moment. */
+static void set_up(struct vr_dentry *dentry, const struct vr_component *name, struct vr_longname *text, uint16_t flags)
 {
-    struct vr_dentry *dentry = vr_alloc(sb->vfs->allocator, sizeof *dentry + name->length + 1);
-    if (!dentry)
+    atomic_store_explicit(&dentry->parent, dentry, memory_order_release);
+    atomic_store_explicit(&dentry->inode, NULL, memory_order_release);
+    atomic_store_explicit(&dentry->flags, flags, memory_order_release);
+    atomic_store_explicit(&dentry->used, 0, memory_order_relaxed);
+    atomic_store_explicit(&dentry->checked_ns, 0, memory_order_relaxed);
+    dentry->negative = 0;
+    set_name(dentry, name, text);
+    atomic_store_explicit(&dentry->refs, 1, memory_order_release);
+}
+
+static struct vr_dentry *make(vrift_vfs *vfs, const struct vr_component *name, uint16_t flags)
+{
+    struct vr_longname *text;
+    if (vr_dcache_longname(vfs, name, &text))
         return NULL;
-    memset(dentry, 0, sizeof *dentry);
-    atomic_init(&dentry->refs, 1);
-    dentry->sb = sb;
-    dentry->parent = dentry;
-    dentry->hash = name->hash;
-    dentry->name = dentry->inline_name;
-    dentry->name_length = (uint16_t)name->length;
-    memcpy(dentry->inline_name, name->name, name->length);
-    dentry->inline_name[name->length] = '\0';
+    struct vr_dentry *dentry = vr_pool_get(&vfs->dcache.dentries[!!(flags & VR_DENTRY_NEGATIVE)], vfs->allocator);
+    if (dentry)
+        set_up(dentry, name, text, flags);
+    else
+        vr_dcache_longname_free(vfs, text, name->length);
     return dentry;
 }
 
-void vr_dcache_discard(struct vr_dentry *fresh)
+struct vr_dentry *vr_dcache_new(vrift_sb *sb, const struct vr_component *name)
+{
+    return make(sb->vfs, name, 0);
+}
+
+struct vr_dentry *vr_dcache_new_negative(vrift_sb *sb, const struct vr_component *name)
+{
+    return make(sb->vfs, name, VR_DENTRY_NEGATIVE);
+}
+
+/* Back to its pool; it is dead. */
+static void free_dentry(vrift_vfs *vfs, struct vr_dentry *dentry)
+{
+    vr_dcache_longname_free(vfs, longname_of(dentry), dentry->name_length);
+    vr_pool_put(&vfs->dcache.dentries[!!(dentry->flags & VR_DENTRY_NEGATIVE)], dentry);
+}
+
+void vr_dcache_discard(vrift_vfs *vfs, struct vr_dentry *fresh)
 {
     if (!fresh)
         return;
-    assert(fresh->parent == fresh && !fresh->child_prev);
-    vr_alloc_free(fresh->sb->vfs->allocator, fresh);
+    assert(fresh->parent == fresh && !(fresh->flags & VR_DENTRY_COUNTED));
+    fresh->inode = NULL;
+    struct vr_reap reap = VR_REAP_INIT;
+    vr_dcache_read_begin(vfs);
+    vr_dcache_unref_locked(fresh, &reap);
+    vr_dcache_read_end(vfs);
+    vr_dcache_reap(vfs, &reap);
 }
 
-/* With an allowance for the name that stays the same over renames. */
-static uint64_t charge_of(const struct vr_dentry *dentry)
+static void set_parent(struct vr_dentry *dentry, struct vr_dentry *parent)
 {
-    return sizeof *dentry + 32;
-}
-
-static void link_child(struct vr_dentry *parent, struct vr_dentry *child)
-{
-    child->parent = parent;
-    child->child_next = parent->first_child;
-    if (child->child_next)
-        child->child_next->child_prev = &child->child_next;
-    child->child_prev = &parent->first_child;
-    parent->first_child = child;
+    atomic_store_explicit(&dentry->parent, parent, memory_order_release);
     vr_dcache_ref(parent);
 }
 
-/* The parent keeps the reference; the caller drops it. */
-static void unlink_child(struct vr_dentry *child)
+static vr_bucket *bucket_of(struct vr_dcache *cache, const struct vr_dentry *dentry)
 {
-    *child->child_prev = child->child_next;
-    if (child->child_next)
-        child->child_next->child_prev = child->child_prev;
-    child->child_next = NULL;
-    child->child_prev = NULL;
+    return vr_table_bucket(&cache->table, vr_dcache_hash(dentry->parent, dentry->hash));
 }
 
-static void ring_insert(struct vr_dcache *cache, struct vr_dentry *dentry)
+static void count_child(const struct vr_dentry *dentry, int by)
 {
-    struct vr_dentry **hand = &cache->ring[!dentry->inode];
-    if (*hand) {
-        dentry->clock_next = *hand;
-        dentry->clock_before = (*hand)->clock_before;
-        dentry->clock_before->clock_next = dentry;
-        (*hand)->clock_before = dentry;
-    } else {
-        dentry->clock_next = dentry->clock_before = dentry;
-        *hand = dentry;
-    }
-    dentry->flags |= VR_DENTRY_LISTED;
+    struct vr_dentry *parent = dentry->parent;
+    if (!dentry->inode)
+        parent->negative += (uint32_t)by;
+    else if (parent->inode->sb->names_stable)
+        atomic_fetch_add_explicit(&parent->positive, (uint64_t)(int64_t)by, memory_order_relaxed);
 }
 
-static void ring_remove(struct vr_dcache *cache, struct vr_dentry *dentry)
+/* Into the table: from the last store on, readers find it. */
+static void hash_insert(struct vr_dcache *cache, struct vr_dentry *dentry)
 {
-    struct vr_dentry **hand = &cache->ring[!dentry->inode];
-    if (*hand == dentry)
-        *hand = dentry->clock_next == dentry ? NULL : dentry->clock_next;
-    dentry->clock_next->clock_before = dentry->clock_before;
-    dentry->clock_before->clock_next = dentry->clock_next;
-    dentry->flags &= (uint16_t)~VR_DENTRY_LISTED;
-}
-
-/* Into the table and the ring. */
-static void hash_insert(struct vr_dentry *dentry)
-{
-    struct vr_dcache *cache = &dentry->sb->vfs->dcache;
-    struct vr_dentry **bucket = vr_dcache_bucket(cache, dentry->parent, dentry->hash);
-    dentry->hash_next = *bucket;
-    *bucket = dentry;
+    vr_bucket *bucket = bucket_of(cache, dentry);
+    struct vr_link *first = atomic_load_explicit(bucket, memory_order_relaxed);
+    atomic_store_explicit(&dentry->link.next, first, memory_order_release);
     dentry->flags |= VR_DENTRY_HASHED;
-    ring_insert(cache, dentry);
-    if (dentry->inode) {
-        dentry->parent->positive++;
-    } else {
-        dentry->parent->negative++;
-        atomic_fetch_add_explicit(&cache->negatives, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&cache->negative_bytes, charge_of(dentry), memory_order_relaxed);
-    }
+    count_child(dentry, 1);
+    atomic_store_explicit(bucket, &dentry->link, memory_order_release);
 }
 
-static void hash_remove(struct vr_dentry *dentry)
+/* Readers that stand on it go on from it where it led. */
+static void hash_remove(struct vr_dcache *cache, struct vr_dentry *dentry)
 {
-    struct vr_dcache *cache = &dentry->sb->vfs->dcache;
-    struct vr_dentry **at = vr_dcache_bucket(cache, dentry->parent, dentry->hash);
-    while (*at != dentry)
-        at = &(*at)->hash_next;
-    *at = dentry->hash_next;
+    vr_bucket *at = bucket_of(cache, dentry);
+    struct vr_link *link;
+    while ((link = atomic_load_explicit(at, memory_order_relaxed)) != &dentry->link)
+        at = &link->next;
+    atomic_store_explicit(at, atomic_load_explicit(&link->next, memory_order_relaxed), memory_order_release);
     dentry->flags &= (uint16_t)~VR_DENTRY_HASHED;
-    ring_remove(cache, dentry);
-    if (dentry->inode) {
-        dentry->parent->positive--;
-    } else {
-        dentry->parent->negative--;
-        atomic_fetch_sub_explicit(&cache->negatives, 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&cache->negative_bytes, charge_of(dentry), memory_order_relaxed);
-    }
+    count_child(dentry, -1);
 }
 
-/* A child enters the books: dentries and bytes. */
-static void count_in(struct vr_dentry *dentry)
+/* A child enters the books. */
+static void count_in(struct vr_dcache *cache, struct vr_dentry *dentry)
 {
-    struct vr_dcache *cache = &dentry->sb->vfs->dcache;
-    atomic_fetch_add_explicit(&cache->dentries, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&cache->bytes, charge_of(dentry), memory_order_relaxed);
+    dentry->flags |= VR_DENTRY_COUNTED;
+    atomic_fetch_add_explicit(&cache->count[!dentry->inode], 1, memory_order_relaxed);
 }
 
-/* Nobody holds it and nobody can find it. */
-static void kill_dentry(struct vr_dentry *dentry, struct vr_reap *reap)
+void vr_dcache_kill(struct vr_dentry *dentry, struct vr_reap *reap)
 {
-    while (dentry && atomic_load_explicit(&dentry->refs, memory_order_acquire) == 0 && !vr_dcache_hashed(dentry)) {
-        assert(!dentry->first_child && !dentry->mounted);
+    while (!vr_dcache_hashed(dentry)) {
+        uint32_t none = 0;
+        if (!atomic_compare_exchange_strong(&dentry->refs, &none, VR_DENTRY_DEAD))
+            return;
+        assert(!vr_dcache_mounted(dentry));
         struct vr_dentry *parent = dentry->parent;
-        unlink_child(dentry);
-        dentry->hash_next = reap->dentries;
+        atomic_store_explicit(&dentry->link.next, reap->dentries ? &reap->dentries->link : NULL, memory_order_release);
         reap->dentries = dentry;
-        uint32_t left = atomic_fetch_sub_explicit(&parent->refs, 1, memory_order_acq_rel);
-        dentry = left == 1 ? parent : NULL;
+        if (parent == dentry || atomic_fetch_sub(&parent->refs, 1) != 1)
+            return;
+        dentry = parent;
     }
 }
 
 void vr_dcache_unref_locked(struct vr_dentry *dentry, struct vr_reap *reap)
 {
-    if (dentry && atomic_fetch_sub_explicit(&dentry->refs, 1, memory_order_acq_rel) == 1)
-        kill_dentry(dentry, reap);
+    if (dentry && atomic_fetch_sub(&dentry->refs, 1) == 1)
+        vr_dcache_kill(dentry, reap);
 }
 
-void vr_dcache_unref(struct vr_dentry *dentry)
+/*
+ * Whoever takes a dentry out of the table moves seq before and looks at refs after; here refs falls before and seq is
+ * looked at after. So one of the two sees that the dentry is to die. By then it may be dead, and even another one: which
+ * one it is does not matter, as nobody who is neither held nor found may stay.
+ */
+void vr_dcache_unref_of(vrift_vfs *vfs, struct vr_dentry *dentry)
 {
-    if (!dentry)
-        return;
     uint32_t refs = atomic_load_explicit(&dentry->refs, memory_order_relaxed);
     while (refs > 1)
         if (atomic_compare_exchange_weak_explicit(&dentry->refs, &refs, refs - 1, memory_order_release,
                                                   memory_order_relaxed))
             return;
-    /* The read section keeps it from being evicted between the count's fall and the look at it. */
-    vrift_vfs *vfs = dentry->sb->vfs;
-    vr_dcache_read_begin(vfs);
-    bool dead = atomic_fetch_sub_explicit(&dentry->refs, 1, memory_order_acq_rel) == 1 && !vr_dcache_hashed(dentry);
-    vr_dcache_read_end(vfs);
-    if (!dead)
+    uint64_t seq = atomic_load(&vfs->dcache.seq);
+    bool found = vr_dcache_hashed(dentry);
+    if (atomic_fetch_sub(&dentry->refs, 1) != 1 || (found && !(seq & 1) && atomic_load(&vfs->dcache.seq) == seq))
         return;
     struct vr_reap reap = VR_REAP_INIT;
-    vr_dcache_write_begin(vfs);
-    kill_dentry(dentry, &reap);
-    vr_dcache_write_end(vfs);
+    vr_dcache_read_begin(vfs);
+    vr_dcache_kill(dentry, &reap);
+    vr_dcache_read_end(vfs);
     vr_dcache_reap(vfs, &reap);
+}
+
+void vr_dcache_unref(struct vr_dentry *dentry)
+{
+    if (dentry)
+        vr_dcache_unref_of(vr_dcache_sb(dentry)->vfs, dentry);
 }
 
 void vr_dcache_reap_spare(struct vr_reap *reap, struct vr_inode *spare)
 {
-    spare->hash_next = reap->spares;
+    atomic_store_explicit(&spare->link.next, reap->spares ? &reap->spares->link : NULL, memory_order_relaxed);
     reap->spares = spare;
 }
 
 void vr_dcache_reap(vrift_vfs *vfs, struct vr_reap *reap)
 {
-    vr_inode_unref(reap->inode);
-    reap->inode = NULL;
     while (reap->spares) {
         struct vr_inode *spare = reap->spares;
-        reap->spares = spare->hash_next;
+        reap->spares = (struct vr_inode *)(void *)atomic_load_explicit(&spare->link.next, memory_order_relaxed);
         vr_inode_unref(spare);
-    }
-    while (reap->fresh) {
-        struct vr_dentry *fresh = reap->fresh;
-        struct vr_inode *inode = fresh->inode;
-        reap->fresh = fresh->hash_next;
-        vr_dcache_discard(fresh);
-        vr_inode_unref(inode);
     }
     while (reap->dentries) {
         struct vr_dentry *dentry = reap->dentries;
-        reap->dentries = dentry->hash_next;
-        atomic_fetch_sub_explicit(&vfs->dcache.dentries, 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&vfs->dcache.bytes, charge_of(dentry), memory_order_relaxed);
-        if (dentry->flags & VR_DENTRY_NAME_HEAP)
-            vr_alloc_free(vfs->allocator, dentry->name);
+        reap->dentries = vr_dcache_of(atomic_load_explicit(&dentry->link.next, memory_order_relaxed));
         struct vr_inode *inode = dentry->inode;
-        vr_alloc_free(vfs->allocator, dentry);
+        if (dentry->flags & VR_DENTRY_COUNTED)
+            atomic_fetch_sub_explicit(&vfs->dcache.count[!inode], 1, memory_order_relaxed);
+        free_dentry(vfs, dentry);
         if (inode)
             vr_watch_unused(inode);
         vr_inode_unref(inode);
@@ -272,33 +402,24 @@ void vr_dcache_reap(vrift_vfs *vfs, struct vr_reap *reap)
 
 /* -- Changing ------------------------------------------------------------------------------------------------------ */
 
-/* Of all names cached, how many may be ones that do not exist: in one directory, and as a part of the budget. */
-#define MOST_NEGATIVE_IN_DIR 8192u
-#define NEGATIVE_PART        4u
-
-/* Room for one more negative name in a full directory: another one goes, if one is soon found. */
-static bool make_negative_room(struct vr_dentry *parent, struct vr_reap *reap)
+static vrift_vfs *vfs_of(const struct vr_dentry *dentry)
 {
-    if (parent->negative < MOST_NEGATIVE_IN_DIR)
-        return true;
-    struct vr_dentry *dentry = parent->sb->vfs->dcache.ring[1];
-    for (uint32_t i = 0; dentry && i < 64; i++, dentry = dentry->clock_next) {
-        if (dentry->parent != parent || atomic_load_explicit(&dentry->refs, memory_order_acquire))
-            continue;
-        vr_dcache_drop(dentry, false, reap);
-        return true;
-    }
-    return false;
+    return vr_dcache_sb(dentry)->vfs;
 }
 
 struct vr_dentry *vr_dcache_add(struct vr_dentry *parent, struct vr_dentry *fresh, uint64_t checked_ns,
                                 struct vr_reap *reap)
 {
-    struct vr_component name = {fresh->name, fresh->name_length, fresh->hash};
-    struct vr_dentry *known = vr_dcache_find(fresh->sb->vfs, parent, &name);
+    vrift_sb *sb = parent->inode->sb;
+    struct vr_dcache *cache = &sb->vfs->dcache;
+    char bytes[VRIFT_NAME_MAX];
+    struct vr_component name;
+    component_of(fresh, bytes, &name);
+    struct vr_dentry *known = vr_dcache_find(sb->vfs, parent, &name);
     bool keep = true;
     if (known && known->inode == fresh->inode) {
-        atomic_store_explicit(&known->checked_ns, checked_ns, memory_order_relaxed);
+        if (!sb->names_stable)
+            atomic_store_explicit(&known->checked_ns, checked_ns, memory_order_relaxed);
         vr_dcache_ref(known);
         keep = false;
     } else if (known) {
@@ -306,69 +427,82 @@ struct vr_dentry *vr_dcache_add(struct vr_dentry *parent, struct vr_dentry *fres
         known = NULL;
     }
     if (keep && !fresh->inode)
-        keep = make_negative_room(parent, reap);
-    count_in(fresh);
-    link_child(parent, fresh);
-    if (keep) {
-        atomic_store_explicit(&fresh->checked_ns, checked_ns, memory_order_relaxed);
-        hash_insert(fresh);
-        return fresh;
+        keep = !parent->inode->unlinked && vr_dcacheclock_negative_room(parent, reap);
+    count_in(cache, fresh);
+    set_parent(fresh, parent);
+    if (!keep) {
+        vr_dcache_unref_locked(fresh, reap);
+        return known;
     }
-    vr_dcache_unref_locked(fresh, reap);
-    return known;
+    if (!sb->names_stable)
+        atomic_store_explicit(&fresh->checked_ns, checked_ns, memory_order_relaxed);
+    hash_insert(cache, fresh);
+    return fresh;
 }
 
 void vr_dcache_attach(struct vr_dentry *parent, struct vr_dentry *fresh)
 {
-    count_in(fresh);
-    link_child(parent, fresh);
+    count_in(&vfs_of(parent)->dcache, fresh);
+    set_parent(fresh, parent);
 }
 
 void vr_dcache_drop(struct vr_dentry *dentry, bool gone, struct vr_reap *reap)
 {
     if (!(dentry->flags & VR_DENTRY_HASHED))
         return;
+    vrift_vfs *vfs = vfs_of(dentry);
+    vr_dcache_changing(vfs);
     if (dentry->inode && !gone)
         dentry->parent->flags &= (uint16_t)~VR_DENTRY_COMPLETE;
-    hash_remove(dentry);
-    kill_dentry(dentry, reap);
+    hash_remove(&vfs->dcache, dentry);
+    vr_dcache_kill(dentry, reap);
+}
+
+/* A negative dentry of another's name, if that costs no memory; the lock is held. */
+static struct vr_dentry *try_negative(vrift_vfs *vfs, const struct vr_component *name)
+{
+    struct vr_longname *text = NULL;
+    if (name->length > VR_DENTRY_INLINE) {
+        text = vr_pool_try(name_pool(vfs, name->length));
+        if (!text)
+            return NULL;
+        write_longname(text, name);
+    }
+    struct vr_dentry *dentry = vr_pool_try(&vfs->dcache.dentries[1]);
+    if (dentry)
+        set_up(dentry, name, text, VR_DENTRY_NEGATIVE);
+    else
+        vr_dcache_longname_free(vfs, text, name->length);
+    return dentry;
 }
 
 void vr_dcache_removed(struct vr_dentry *dentry, struct vr_reap *reap)
 {
     if (!(dentry->flags & VR_DENTRY_HASHED))
         return;
-    bool alone = atomic_load_explicit(&dentry->refs, memory_order_acquire) == 1;
-    if (!alone || !dentry->sb->negatives || dentry->parent->flags & VR_DENTRY_COMPLETE ||
-        !make_negative_room(dentry->parent, reap)) {
-        vr_dcache_drop(dentry, true, reap);
-        return;
+    vrift_sb *sb = vr_dcache_sb(dentry);
+    struct vr_dentry *parent = dentry->parent, *negative = NULL;
+    if (sb->negatives && !(parent->flags & VR_DENTRY_COMPLETE)) {
+        char bytes[VRIFT_NAME_MAX];
+        struct vr_component name;
+        component_of(dentry, bytes, &name);
+        negative = try_negative(sb->vfs, &name);
     }
-    hash_remove(dentry);
-    assert(!reap->inode);
-    reap->inode = dentry->inode;
-    dentry->inode = NULL;
-    dentry->flags &= (uint16_t)~VR_DENTRY_COMPLETE;
-    hash_insert(dentry);
+    uint64_t checked_ns = sb->names_stable ? 0 : atomic_load_explicit(&dentry->checked_ns, memory_order_relaxed);
+    vr_dcache_ref(parent);
+    vr_dcache_drop(dentry, true, reap);
+    if (negative)
+        vr_dcache_unref_locked(vr_dcache_add(parent, negative, checked_ns, reap), reap);
+    vr_dcache_unref_locked(parent, reap);
 }
 
-void vr_dcache_prune(struct vr_dentry *dir, struct vr_reap *reap)
+static void rename_dentry(struct vr_dentry *dentry, const struct vr_component *as, struct vr_longname **text,
+                          uint32_t *length)
 {
-    struct vr_dentry *next;
-    for (struct vr_dentry *child = dir->first_child; child; child = next) {
-        next = child->child_next;
-        vr_dcache_drop(child, true, reap);
-    }
-}
-
-static void rename_dentry(struct vr_dentry *dentry, char **name, const struct vr_component *as)
-{
-    char *old = dentry->flags & VR_DENTRY_NAME_HEAP ? dentry->name : NULL;
-    dentry->name = *name;
-    dentry->name_length = (uint16_t)as->length;
-    dentry->hash = as->hash;
-    dentry->flags |= VR_DENTRY_NAME_HEAP;
-    *name = old;
+    struct vr_longname *old = longname_of(dentry);
+    *length = dentry->name_length;
+    set_name(dentry, as, *text);
+    *text = old;
 }
 
 static void change_parent(struct vr_dentry *dentry, struct vr_dentry *parent, struct vr_reap *reap)
@@ -376,43 +510,56 @@ static void change_parent(struct vr_dentry *dentry, struct vr_dentry *parent, st
     struct vr_dentry *old = dentry->parent;
     if (old == parent)
         return;
-    unlink_child(dentry);
-    link_child(parent, dentry);
+    set_parent(dentry, parent);
     vr_dcache_unref_locked(old, reap);
 }
 
-void vr_dcache_move(struct vr_dentry *dentry, struct vr_dentry *parent, char **name, const struct vr_component *as,
-                    struct vr_reap *reap)
+void vr_dcache_move(struct vr_dentry *dentry, struct vr_dentry *parent, const struct vr_component *as,
+                    struct vr_longname **text, uint32_t *length, struct vr_reap *reap)
 {
+    struct vr_dcache *cache = &vfs_of(dentry)->dcache;
+    vr_dcache_changing(vfs_of(dentry));
     if (dentry->flags & VR_DENTRY_HASHED)
-        hash_remove(dentry);
-    rename_dentry(dentry, name, as);
+        hash_remove(cache, dentry);
+    rename_dentry(dentry, as, text, length);
     change_parent(dentry, parent, reap);
-    hash_insert(dentry);
+    hash_insert(cache, dentry);
 }
 
-void vr_dcache_swap(struct vr_dentry *a, char **name_a, struct vr_dentry *b, char **name_b, struct vr_reap *reap)
+/* Two names change places: what lies inline, or the memory of a long one. */
+static void swap_names(struct vr_dentry *a, struct vr_dentry *b)
 {
+    struct vr_longname *text_a = longname_of(a), *text_b = longname_of(b);
+    struct vr_component as_a = {NULL, b->name_length, b->hash, {b->words[0], b->words[1]}};
+    struct vr_component as_b = {NULL, a->name_length, a->hash, {a->words[0], a->words[1]}};
+    set_name(a, &as_a, text_b);
+    set_name(b, &as_b, text_a);
+}
+
+void vr_dcache_swap(struct vr_dentry *a, struct vr_dentry *b, struct vr_reap *reap)
+{
+    struct vr_dcache *cache = &vfs_of(a)->dcache;
     struct vr_dentry *parent_a = a->parent, *parent_b = b->parent;
-    struct vr_component as_a = {*name_a, b->name_length, b->hash}, as_b = {*name_b, a->name_length, a->hash};
+    vr_dcache_changing(vfs_of(a));
     if (a->flags & VR_DENTRY_HASHED)
-        hash_remove(a);
+        hash_remove(cache, a);
     if (b->flags & VR_DENTRY_HASHED)
-        hash_remove(b);
-    rename_dentry(a, name_a, &as_a);
-    rename_dentry(b, name_b, &as_b);
+        hash_remove(cache, b);
+    swap_names(a, b);
     vr_dcache_ref(parent_a);
     change_parent(a, parent_b, reap);
     change_parent(b, parent_a, reap);
     vr_dcache_unref_locked(parent_a, reap);
-    hash_insert(a);
-    hash_insert(b);
+    hash_insert(cache, a);
+    hash_insert(cache, b);
 }
 
 void vr_dcache_doubt(struct vr_dentry *dir, const struct vr_component *name, struct vr_reap *reap)
 {
+    vrift_vfs *vfs = vfs_of(dir);
+    vr_dcache_changing(vfs);
     dir->flags &= (uint16_t)~VR_DENTRY_COMPLETE;
-    struct vr_dentry *dentry = vr_dcache_find(dir->sb->vfs, dir, name);
+    struct vr_dentry *dentry = vr_dcache_find(vfs, dir, name);
     if (dentry && !dentry->inode)
         vr_dcache_drop(dentry, false, reap);
 }
@@ -425,116 +572,4 @@ bool vr_dcache_below(const struct vr_dentry *dentry, const struct vr_dentry *dir
         dentry = dentry->parent;
     }
     return true;
-}
-
-/* -- The budget ---------------------------------------------------------------------------------------------------- */
-
-/* Turns a ring's hand past at most `steps` dentries and drops at most `most` unused ones. Returns how many. */
-static uint32_t sweep(vrift_vfs *vfs, int ring, uint32_t depth, bool spare_used, uint64_t steps, uint32_t most,
-                      struct vr_reap *reap)
-{
-    struct vr_dcache *cache = &vfs->dcache;
-    uint32_t dropped = 0;
-    while (cache->ring[ring] && steps-- && dropped < most) {
-        struct vr_dentry *dentry = cache->ring[ring];
-        cache->ring[ring] = dentry->clock_next;
-        if (atomic_load_explicit(&dentry->refs, memory_order_acquire) || dentry->sb->depth > depth)
-            continue;
-        if (spare_used && atomic_exchange_explicit(&dentry->used, 0, memory_order_relaxed))
-            continue;
-        vr_dcache_drop(dentry, false, reap);
-        dropped++;
-    }
-    atomic_fetch_add_explicit(&cache->evicted, dropped, memory_order_relaxed);
-    return dropped;
-}
-
-static void grow_table(vrift_vfs *vfs)
-{
-    struct vr_dcache *cache = &vfs->dcache;
-    uint64_t count = atomic_load_explicit(&cache->dentries, memory_order_relaxed);
-    vr_dcache_read_begin(vfs);
-    uint32_t mask = cache->mask;
-    vr_dcache_read_end(vfs);
-    if (count <= mask || mask > (1u << 28))
-        return;
-    uint32_t wanted = mask * 2 + 1;
-    struct vr_dentry **table = vr_alloc_zero(vfs->allocator, (size_t)wanted + 1, sizeof *table);
-    if (!table)
-        return; /* longer chains, nothing worse */
-    struct vr_dentry **old = table;
-    vr_dcache_write_begin(vfs);
-    if (cache->mask == mask) {
-        old = cache->buckets;
-        cache->buckets = table;
-        cache->mask = wanted;
-        for (uint32_t i = 0; i <= mask; i++) {
-            while (old[i]) {
-                struct vr_dentry *dentry = old[i];
-                old[i] = dentry->hash_next;
-                struct vr_dentry **bucket = vr_dcache_bucket(cache, dentry->parent, dentry->hash);
-                dentry->hash_next = *bucket;
-                *bucket = dentry;
-            }
-        }
-    }
-    vr_dcache_write_end(vfs);
-    vr_alloc_free(vfs->allocator, old);
-}
-
-static bool over_budget(vrift_vfs *vfs)
-{
-    return atomic_load_explicit(&vfs->dcache.bytes, memory_order_relaxed) > vfs->cache_budget;
-}
-
-static bool over_negative_part(vrift_vfs *vfs)
-{
-    return atomic_load_explicit(&vfs->dcache.negative_bytes, memory_order_relaxed) > vfs->cache_budget / NEGATIVE_PART;
-}
-
-void vr_dcache_balance(vrift_vfs *vfs, uint32_t depth)
-{
-    struct vr_dcache *cache = &vfs->dcache;
-    if ((atomic_load_explicit(&cache->dentries, memory_order_relaxed) & 63) == 0)
-        grow_table(vfs);
-    for (int round = 0; round < 4 && (over_budget(vfs) || over_negative_part(vfs)); round++) {
-        struct vr_reap reap = VR_REAP_INIT;
-        vr_dcache_write_begin(vfs);
-        if (!sweep(vfs, 1, depth, round < 2, 256, 16, &reap) && over_budget(vfs))
-            sweep(vfs, 0, depth, round < 2, 256, 16, &reap);
-        vr_dcache_write_end(vfs);
-        vr_dcache_reap(vfs, &reap);
-    }
-}
-
-void vr_dcache_drop_all(vrift_vfs *vfs)
-{
-    uint32_t dropped;
-    do {
-        struct vr_reap reap = VR_REAP_INIT;
-        uint64_t steps = atomic_load_explicit(&vfs->dcache.dentries, memory_order_relaxed) + 1;
-        vr_dcache_write_begin(vfs);
-        dropped = sweep(vfs, 1, UINT32_MAX, false, steps, 4096, &reap);
-        dropped += sweep(vfs, 0, UINT32_MAX, false, steps, 4096, &reap);
-        vr_dcache_write_end(vfs);
-        vr_dcache_reap(vfs, &reap);
-    } while (dropped);
-}
-
-void vr_dcache_shrink_sb(vrift_sb *sb)
-{
-    bool more = true;
-    while (more) {
-        struct vr_reap reap = VR_REAP_INIT;
-        vr_dcache_write_begin(sb->vfs);
-        for (int i = 0; i < 4096 && sb->root->first_child; i++) {
-            struct vr_dentry *dentry = sb->root->first_child;
-            while (dentry->first_child)
-                dentry = dentry->first_child;
-            vr_dcache_drop(dentry, false, &reap);
-        }
-        more = sb->root->first_child;
-        vr_dcache_write_end(sb->vfs);
-        vr_dcache_reap(sb->vfs, &reap);
-    }
 }

@@ -59,7 +59,8 @@ static inline const char *vr_dcache_component(const char *p, const char *end, st
 {
     const char *start = p;
     uint64_t hash = 0;
-    for (;;) {
+    out->words[0] = out->words[1] = 0;
+    for (uint32_t i = 0;; i++) {
         size_t left = (size_t)(end - p);
         const unsigned char *b = (const unsigned char *)p;
         uint64_t word = left >= 8 ? vr_hot_load8(b) : vr_hot_load_tail(b, left);
@@ -69,11 +70,15 @@ static inline const char *vr_dcache_component(const char *p, const char *end, st
             uint64_t before = ((slashes & (0 - slashes)) >> 7) - 1; /* ones in all bytes before the first slash */
             if (before)
                 hash = vr_hot_mix(hash, word & before);
+            if (i < 2)
+                out->words[i] = word & before;
             p += (before & VR_HOT_ONES) * VR_HOT_ONES >> 56;
             break;
         }
         if (left)
             hash = vr_hot_mix(hash, word);
+        if (i < 2)
+            out->words[i] = word;
         p += left < 8 ? left : 8;
         if (left <= 8)
             break;
@@ -84,27 +89,61 @@ static inline const char *vr_dcache_component(const char *p, const char *end, st
     return p;
 }
 
-static inline struct vr_dentry **vr_dcache_bucket(const struct vr_dcache *cache, const struct vr_dentry *parent,
-                                                  uint32_t hash)
+/* Where in the table a name of a directory is. */
+static inline uint32_t vr_dcache_hash(const struct vr_dentry *parent, uint32_t hash)
 {
-    uint64_t at = ((uint64_t)(uintptr_t)parent >> 4) * 0x9e3779b97f4a7c15ULL;
-    return &cache->buckets[((uint32_t)(at >> 32) ^ hash) & cache->mask];
+    return (uint32_t)(((uint64_t)(uintptr_t)parent >> 6) * 0x9e3779b97f4a7c15ULL >> 32) ^ hash;
 }
 
-/* In a read section: the dentry of a name, or NULL. */
-static inline struct vr_dentry *vr_dcache_find(vrift_vfs *vfs, const struct vr_dentry *parent,
-                                               const struct vr_component *name)
+static inline struct vr_dentry *vr_dcache_of(struct vr_link *link)
 {
-    struct vr_dentry *dentry = *vr_dcache_bucket(&vfs->dcache, parent, name->hash);
-    for (; dentry; dentry = dentry->hash_next) {
-        if (dentry->hash != name->hash || dentry->parent != parent || dentry->name_length != name->length ||
-            memcmp(dentry->name, name->name, name->length) != 0)
+    return (struct vr_dentry *)(void *)link;
+}
+
+/* Is a name longer than VR_DENTRY_INLINE the dentry's? The pointer is good, as seq was looked at since it was read. */
+bool vr_dcache_long_equal(const struct vr_longname *name, const struct vr_component *component);
+
+/*
+ * The dentry of a name, or NULL. Without a lock, seq is what the count was when the reader began; NULL then means
+ * nothing if it moved, and no more does what is found: look at it before anything is believed. With the dcache lock,
+ * seq is what it is. Every few steps seq is looked at, as a chain that is taken apart may lead anywhere.
+ */
+static inline struct vr_dentry *vr_dcache_find_at(struct vr_dcache *cache, const struct vr_dentry *parent,
+                                                  const struct vr_component *name, uint64_t seq)
+{
+    vr_bucket *at = vr_table_bucket(&cache->table, vr_dcache_hash(parent, name->hash));
+    uint32_t steps = 0;
+    for (struct vr_link *link; (link = atomic_load_explicit(at, memory_order_acquire)); at = &link->next) {
+        struct vr_dentry *dentry = vr_dcache_of(link);
+        if ((++steps & 15) == 0 && atomic_load_explicit(&cache->seq, memory_order_relaxed) != seq)
+            return NULL;
+        if (atomic_load_explicit(&dentry->hash, memory_order_acquire) != name->hash ||
+            atomic_load_explicit(&dentry->parent, memory_order_acquire) != parent ||
+            atomic_load_explicit(&dentry->name_length, memory_order_acquire) != name->length)
             continue;
+        if (name->length <= VR_DENTRY_INLINE) {
+            if (atomic_load_explicit(&dentry->words[0], memory_order_acquire) != name->words[0] ||
+                atomic_load_explicit(&dentry->words[1], memory_order_acquire) != name->words[1])
+                continue;
+        } else {
+            const struct vr_longname *text = atomic_load_explicit(&dentry->long_name, memory_order_acquire);
+            if (atomic_load_explicit(&cache->seq, memory_order_relaxed) != seq)
+                return NULL;
+            if (!vr_dcache_long_equal(text, name))
+                continue;
+        }
         if (!atomic_load_explicit(&dentry->used, memory_order_relaxed))
             atomic_store_explicit(&dentry->used, 1, memory_order_relaxed);
         return dentry;
     }
     return NULL;
+}
+
+/* r: the dentry of a name, or NULL. */
+static inline struct vr_dentry *vr_dcache_find(vrift_vfs *vfs, const struct vr_dentry *parent,
+                                               const struct vr_component *name)
+{
+    return vr_dcache_find_at(&vfs->dcache, parent, name, atomic_load_explicit(&vfs->dcache.seq, memory_order_relaxed));
 }
 
 #endif

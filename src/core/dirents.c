@@ -121,7 +121,7 @@ static uint64_t parent_ino(vrift_file *file)
 static void learn_completeness(vrift_file *file, uint64_t listed)
 {
     struct vr_dentry *dir = file->path.dentry;
-    vrift_sb *sb = dir->sb;
+    vrift_sb *sb = vr_dcache_sb(dir);
     if (!sb->completes || listed == UINT64_MAX)
         return;
     vr_dcache_write_begin(sb->vfs);

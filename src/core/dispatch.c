@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/dispatch.h"
 
+#include "core/inode.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -11,6 +13,9 @@ static int32_t enter(vrift_sb *sb, const char *slot)
     atomic_fetch_add_explicit(&sb->vfs->backend_calls, 1, memory_order_relaxed);
     return sb->vfs->fault ? sb->vfs->fault(slot, sb->vfs->fault_payload) : 0;
 }
+
+/* The node of an inode, for the time of a call. */
+#define NODE(inode) vr_inode_node((inode), &(struct vrift_node){.handle = NULL})
 
 #define ENTER(sb, slot)                                                                                                \
     do {                                                                                                               \
@@ -132,11 +137,18 @@ void vr_dispatch_forget(vrift_sb *sb, const struct vrift_node *node)
         sb->ops.forget(sb->self, node);
 }
 
+int32_t vr_dispatch_getattr_root(vrift_sb *sb, const struct vrift_node *node, struct vrift_stat *out)
+{
+    memset(out, 0, sizeof *out);
+    ENTER(sb, "getattr");
+    return sb->ops.getattr(sb->self, node, VRIFT_STAT_BASIC, out);
+}
+
 int32_t vr_dispatch_getattr(struct vr_inode *inode, uint64_t mask, struct vrift_stat *out)
 {
     memset(out, 0, sizeof *out);
     ENTER(inode->sb, "getattr");
-    return (int32_t)noted(inode, inode->sb->ops.getattr(inode->sb->self, &inode->node, mask, out));
+    return (int32_t)noted(inode, inode->sb->ops.getattr(inode->sb->self, NODE(inode), mask, out));
 }
 
 int32_t vr_dispatch_setattr(struct vr_inode *inode, void *file, const struct vrift_setattr *set, struct vrift_stat *out)
@@ -144,14 +156,14 @@ int32_t vr_dispatch_setattr(struct vr_inode *inode, void *file, const struct vri
     memset(out, 0, sizeof *out);
     ENTER(inode->sb, "setattr");
     return (int32_t)noted(inode, inode->sb->ops.setattr
-                                     ? inode->sb->ops.setattr(inode->sb->self, &inode->node, file, set, out)
+                                     ? inode->sb->ops.setattr(inode->sb->self, NODE(inode), file, set, out)
                                      : -VRIFT_EROFS);
 }
 
 int64_t vr_dispatch_readlink(struct vr_inode *inode, char *buf, size_t len)
 {
     ENTER(inode->sb, "readlink");
-    return noted(inode, inode->sb->ops.readlink ? inode->sb->ops.readlink(inode->sb->self, &inode->node, buf, len)
+    return noted(inode, inode->sb->ops.readlink ? inode->sb->ops.readlink(inode->sb->self, NODE(inode), buf, len)
                                                 : -VRIFT_EINVAL);
 }
 
@@ -160,7 +172,7 @@ int32_t vr_dispatch_readdir(struct vr_inode *dir, uint64_t cookie, uint64_t mask
 {
     *end = 0;
     ENTER(dir->sb, "readdir");
-    return (int32_t)noted(dir, dir->sb->ops.readdir(dir->sb->self, &dir->node, cookie, mask, emit, payload, end));
+    return (int32_t)noted(dir, dir->sb->ops.readdir(dir->sb->self, NODE(dir), cookie, mask, emit, payload, end));
 }
 
 int32_t vr_dispatch_create(struct vr_inode *dir, const struct vrift_name *name, const struct vrift_create *how,
@@ -171,7 +183,7 @@ int32_t vr_dispatch_create(struct vr_inode *dir, const struct vrift_name *name, 
     ENTER(dir->sb, "create");
     if (!dir->sb->ops.create)
         return -VRIFT_EROFS;
-    int32_t error = dir->sb->ops.create(dir->sb->self, &dir->node, name, how, out);
+    int32_t error = dir->sb->ops.create(dir->sb->self, NODE(dir), name, how, out);
     return error ? (int32_t)noted(dir, error) : checked(dir->sb, out);
 }
 
@@ -182,7 +194,7 @@ int32_t vr_dispatch_link(struct vr_inode *inode, struct vr_inode *dir, const str
     memset(out, 0, sizeof *out);
     ENTER(dir->sb, "link");
     int32_t error =
-        dir->sb->ops.link ? dir->sb->ops.link(dir->sb->self, &inode->node, &dir->node, name, out) : -VRIFT_EPERM;
+        dir->sb->ops.link ? dir->sb->ops.link(dir->sb->self, NODE(inode), NODE(dir), name, out) : -VRIFT_EPERM;
     noted(dir, error);
     return (int32_t)noted(inode, error);
 }
@@ -192,7 +204,7 @@ int32_t vr_dispatch_unlink(struct vr_inode *dir, const struct vrift_name *name, 
     assert(name_is_plain(name) && vr_is_dir(inode) == !!(flags & VRIFT_AT_REMOVEDIR));
     ENTER(dir->sb, "unlink");
     int32_t error =
-        dir->sb->ops.unlink ? dir->sb->ops.unlink(dir->sb->self, &dir->node, name, &inode->node, flags) : -VRIFT_EROFS;
+        dir->sb->ops.unlink ? dir->sb->ops.unlink(dir->sb->self, NODE(dir), name, NODE(inode), flags) : -VRIFT_EROFS;
     noted(dir, error);
     return (int32_t)noted(inode, error);
 }
@@ -204,8 +216,8 @@ int32_t vr_dispatch_rename(struct vr_inode *old_dir, const struct vrift_name *ol
     assert(name_is_plain(old_name) && name_is_plain(new_name) && old_dir->sb == new_dir->sb);
     ENTER(old_dir->sb, "rename");
     const struct vrift_backend_ops *ops = &old_dir->sb->ops;
-    int32_t error = ops->rename ? ops->rename(old_dir->sb->self, &old_dir->node, old_name, &inode->node, &new_dir->node,
-                                              new_name, victim ? &victim->node : NULL, flags)
+    int32_t error = ops->rename ? ops->rename(old_dir->sb->self, NODE(old_dir), old_name, NODE(inode), NODE(new_dir),
+                                              new_name, victim ? NODE(victim) : NULL, flags)
                                 : -VRIFT_EROFS;
     noted(old_dir, error);
     noted(new_dir, error);
@@ -219,14 +231,14 @@ int32_t vr_dispatch_open(struct vr_inode *inode, uint64_t flags, void **file)
     *file = NULL;
     ENTER(inode->sb, "open");
     return (int32_t)noted(inode,
-                          inode->sb->ops.open ? inode->sb->ops.open(inode->sb->self, &inode->node, flags, file) : 0);
+                          inode->sb->ops.open ? inode->sb->ops.open(inode->sb->self, NODE(inode), flags, file) : 0);
 }
 
 /* As with forget, an injected fault is the answer but does not keep the slot from being called. */
 int32_t vr_dispatch_release(struct vr_inode *inode, void *file)
 {
     int32_t injected = enter(inode->sb, "release");
-    int32_t error = inode->sb->ops.release ? inode->sb->ops.release(inode->sb->self, &inode->node, file) : 0;
+    int32_t error = inode->sb->ops.release ? inode->sb->ops.release(inode->sb->self, NODE(inode), file) : 0;
     return injected ? injected : error;
 }
 
@@ -234,7 +246,7 @@ int64_t vr_dispatch_pread(struct vr_inode *inode, void *file, void *buf, size_t 
 {
     ENTER(inode->sb, "pread");
     return noted(inode, inode->sb->ops.pread
-                            ? inode->sb->ops.pread(inode->sb->self, &inode->node, file, buf, len, offset)
+                            ? inode->sb->ops.pread(inode->sb->self, NODE(inode), file, buf, len, offset)
                             : -VRIFT_EINVAL);
 }
 
@@ -244,14 +256,14 @@ int64_t vr_dispatch_pwrite(struct vr_inode *inode, void *file, const void *buf, 
     *end = 0;
     ENTER(inode->sb, "pwrite");
     return noted(inode, inode->sb->ops.pwrite
-                            ? inode->sb->ops.pwrite(inode->sb->self, &inode->node, file, buf, len, offset, flags, end)
+                            ? inode->sb->ops.pwrite(inode->sb->self, NODE(inode), file, buf, len, offset, flags, end)
                             : -VRIFT_EROFS);
 }
 
 int32_t vr_dispatch_fsync(struct vr_inode *inode, void *file)
 {
     ENTER(inode->sb, "fsync");
-    return (int32_t)noted(inode, inode->sb->ops.fsync ? inode->sb->ops.fsync(inode->sb->self, &inode->node, file) : 0);
+    return (int32_t)noted(inode, inode->sb->ops.fsync ? inode->sb->ops.fsync(inode->sb->self, NODE(inode), file) : 0);
 }
 
 /* Without the slot all of the file is data, with one hole at its end. */
@@ -260,7 +272,7 @@ int64_t vr_dispatch_seek(struct vr_inode *inode, void *file, uint64_t offset, in
     assert(whence == VRIFT_SEEK_DATA || whence == VRIFT_SEEK_HOLE);
     if (inode->sb->ops.seek) {
         ENTER(inode->sb, "seek");
-        return inode->sb->ops.seek(inode->sb->self, &inode->node, file, offset, whence);
+        return inode->sb->ops.seek(inode->sb->self, NODE(inode), file, offset, whence);
     }
     struct vrift_stat st;
     int32_t error = vr_dispatch_getattr(inode, VRIFT_STAT_SIZE, &st);
@@ -274,7 +286,7 @@ int64_t vr_dispatch_seek(struct vr_inode *inode, void *file, uint64_t offset, in
 int64_t vr_dispatch_getxattr(struct vr_inode *inode, const char *name, void *buf, size_t len)
 {
     ENTER(inode->sb, "getxattr");
-    return noted(inode, inode->sb->ops.getxattr ? inode->sb->ops.getxattr(inode->sb->self, &inode->node, name, buf, len)
+    return noted(inode, inode->sb->ops.getxattr ? inode->sb->ops.getxattr(inode->sb->self, NODE(inode), name, buf, len)
                                                 : -VRIFT_EOPNOTSUPP);
 }
 
@@ -282,14 +294,14 @@ int32_t vr_dispatch_setxattr(struct vr_inode *inode, const char *name, const voi
 {
     ENTER(inode->sb, "setxattr");
     return (int32_t)noted(inode, inode->sb->ops.setxattr
-                                     ? inode->sb->ops.setxattr(inode->sb->self, &inode->node, name, value, len, flags)
+                                     ? inode->sb->ops.setxattr(inode->sb->self, NODE(inode), name, value, len, flags)
                                      : -VRIFT_EOPNOTSUPP);
 }
 
 int64_t vr_dispatch_listxattr(struct vr_inode *inode, char *buf, size_t len)
 {
     ENTER(inode->sb, "listxattr");
-    return noted(inode, inode->sb->ops.listxattr ? inode->sb->ops.listxattr(inode->sb->self, &inode->node, buf, len)
+    return noted(inode, inode->sb->ops.listxattr ? inode->sb->ops.listxattr(inode->sb->self, NODE(inode), buf, len)
                                                  : -VRIFT_EOPNOTSUPP);
 }
 
@@ -297,7 +309,7 @@ int32_t vr_dispatch_removexattr(struct vr_inode *inode, const char *name)
 {
     ENTER(inode->sb, "removexattr");
     return (int32_t)noted(inode, inode->sb->ops.removexattr
-                                     ? inode->sb->ops.removexattr(inode->sb->self, &inode->node, name)
+                                     ? inode->sb->ops.removexattr(inode->sb->self, NODE(inode), name)
                                      : -VRIFT_EOPNOTSUPP);
 }
 
@@ -308,7 +320,7 @@ int32_t vr_dispatch_revalidate(struct vr_inode *dir, const struct vrift_name *na
     if (!dir->sb->ops.revalidate)
         return -VRIFT_EOPNOTSUPP;
     ENTER(dir->sb, "revalidate");
-    return dir->sb->ops.revalidate(dir->sb->self, &dir->node, name, &inode->node, out);
+    return dir->sb->ops.revalidate(dir->sb->self, NODE(dir), name, NODE(inode), out);
 }
 
 int32_t vr_dispatch_fallocate(struct vr_inode *inode, void *file, uint64_t mode, uint64_t offset, uint64_t length)
@@ -317,7 +329,7 @@ int32_t vr_dispatch_fallocate(struct vr_inode *inode, void *file, uint64_t mode,
     ENTER(inode->sb, "fallocate");
     const struct vrift_backend_ops *ops = &inode->sb->ops;
     return (int32_t)noted(inode, ops->fallocate
-                                     ? ops->fallocate(inode->sb->self, &inode->node, file, mode, offset, length)
+                                     ? ops->fallocate(inode->sb->self, NODE(inode), file, mode, offset, length)
                                      : -VRIFT_EOPNOTSUPP);
 }
 
@@ -329,8 +341,8 @@ int64_t vr_dispatch_copy_range(struct vr_inode *from, void *from_file, uint64_t 
     if (!ops->copy_range)
         return -VRIFT_EOPNOTSUPP;
     ENTER(to->sb, "copy_range");
-    int64_t result = ops->copy_range(to->sb->self, &from->node, from_file, from_offset, &to->node, to_file, to_offset,
-                                     length, flags);
+    int64_t result =
+        ops->copy_range(to->sb->self, NODE(from), from_file, from_offset, NODE(to), to_file, to_offset, length, flags);
     assert(result <= 0 || (uint64_t)result <= length);
     noted(from, result);
     return noted(to, result);
@@ -343,7 +355,7 @@ int32_t vr_dispatch_map(struct vr_inode *inode, void *file, const struct vrift_m
     memset(out, 0, sizeof *out);
     ENTER(inode->sb, "map");
     const struct vrift_backend_ops *ops = &inode->sb->ops;
-    int32_t error = ops->map ? ops->map(inode->sb->self, &inode->node, file, range, out) : -VRIFT_ENODEV;
+    int32_t error = ops->map ? ops->map(inode->sb->self, NODE(inode), file, range, out) : -VRIFT_ENODEV;
     out->range = *range;
     return (int32_t)noted(inode, error);
 }
@@ -354,7 +366,7 @@ int32_t vr_dispatch_map_sync(struct vr_inode *inode, const struct vrift_map_plac
     assert(offset <= mapping->range.length && length <= mapping->range.length - offset);
     ENTER(inode->sb, "map_sync");
     const struct vrift_backend_ops *ops = &inode->sb->ops;
-    return ops->map_sync ? ops->map_sync(inode->sb->self, &inode->node, mapping, offset, length, flags) : 0;
+    return ops->map_sync ? ops->map_sync(inode->sb->self, NODE(inode), mapping, offset, length, flags) : 0;
 }
 
 /* As with forget, an injected fault does not keep the slot from being called. */
@@ -362,5 +374,5 @@ void vr_dispatch_unmap(struct vr_inode *inode, const struct vrift_map_place *map
 {
     (void)enter(inode->sb, "unmap");
     if (inode->sb->ops.unmap)
-        inode->sb->ops.unmap(inode->sb->self, &inode->node, mapping);
+        inode->sb->ops.unmap(inode->sb->self, NODE(inode), mapping);
 }

@@ -17,6 +17,8 @@ int32_t vr_dispatch_statfs(vrift_sb *sb, struct vrift_statfs *out);
 int32_t vr_dispatch_walk(vrift_sb *sb, const struct vrift_node *dir, const struct vrift_name *names, uint32_t count,
                          struct vrift_entry *entries, uint32_t *done);
 void vr_dispatch_forget(vrift_sb *sb, const struct vrift_node *node);
+/* Of a root whose inode is not made yet. */
+int32_t vr_dispatch_getattr_root(vrift_sb *sb, const struct vrift_node *node, struct vrift_stat *out);
 int32_t vr_dispatch_getattr(struct vr_inode *inode, uint64_t mask, struct vrift_stat *out);
 int32_t vr_dispatch_setattr(struct vr_inode *inode, void *file, const struct vrift_setattr *set,
                             struct vrift_stat *out);

@@ -45,7 +45,8 @@ int64_t vr_dpath_write(const struct vr_path *root, const struct vr_path *path, b
             found = false;
             break;
         }
-        prepend(&front, at.dentry->name, at.dentry->name_length);
+        char name[VRIFT_NAME_MAX];
+        prepend(&front, name, vr_dcache_name_of(at.dentry, name));
         prepend(&front, "/", 1);
         at.dentry = at.dentry->parent;
     }
@@ -69,7 +70,8 @@ int64_t vr_dpath_in_sb(const struct vr_dentry *dentry, char *buf, size_t len)
     if (dentry->parent == dentry)
         prepend(&front, "/", 1);
     for (; dentry->parent != dentry; dentry = dentry->parent) {
-        prepend(&front, dentry->name, dentry->name_length);
+        char name[VRIFT_NAME_MAX];
+        prepend(&front, name, vr_dcache_name_of(dentry, name));
         prepend(&front, "/", 1);
     }
     if (front.full)

@@ -30,8 +30,9 @@ static void end_place(struct place *place)
     if (place->writing)
         vr_mnt_drop_write(place->walk.path.mount);
     if (place->dir) {
-        vr_dcache_reap(place->dir->sb->vfs, &place->reap);
-        vr_dcache_balance(place->dir->sb->vfs, place->dir->sb->depth);
+        vrift_sb *sb = vr_dcache_sb(place->dir);
+        vr_dcache_reap(sb->vfs, &place->reap);
+        vr_dcache_balance(sb->vfs, sb->depth);
     }
     vr_walk_end(&place->walk);
 }
@@ -60,9 +61,9 @@ static int32_t begin_place(struct place *place, vrift_task *task, int32_t dirfd,
     if (error)
         return error;
     if (there) {
-        vr_dcache_write_begin(task->vfs);
+        vr_dcache_read_begin(task->vfs);
         vr_dcache_unref_locked(there, &place->reap);
-        vr_dcache_write_end(task->vfs);
+        vr_dcache_read_end(task->vfs);
         return -VRIFT_EEXIST;
     }
     return walk->last_slash && !is_dir ? -VRIFT_ENOENT : read_only;
@@ -162,12 +163,12 @@ int32_t vrift_mknodat(vrift_task *task, int32_t dirfd, const char *path, uint32_
 static int32_t may_gain_name(struct vr_inode *inode)
 {
     struct vrift_stat st;
-    if (inode->tmpfile & VRIFT_CREATE_UNLINKABLE)
+    if (vr_inode_tmpfile(inode) & VRIFT_CREATE_UNLINKABLE)
         return -VRIFT_ENOENT;
     int32_t error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &st);
     if (error)
         return error;
-    return st.nlink || inode->tmpfile ? 0 : -VRIFT_ENOENT;
+    return st.nlink || vr_inode_tmpfile(inode) ? 0 : -VRIFT_ENOENT;
 }
 
 static int32_t give_name(struct place *place, struct vr_inode *inode, struct vr_dentry **made)
@@ -186,20 +187,22 @@ static int32_t give_name(struct place *place, struct vr_inode *inode, struct vr_
     uint64_t token = vr_inode_attr_token(inode);
     error = vr_dispatch_link(inode, place->dir->inode, &given.name, &st);
     if (!error) {
-        inode->tmpfile = 0;
+        struct vr_inode_extra *extra = vr_inode_extra_of(inode);
+        if (extra)
+            atomic_store(&extra->tmpfile, 0);
         vr_inode_attr_update(inode, token, &st);
         vr_inode_ref(inode);
         fresh->inode = inode;
     }
-    vr_dcache_write_begin(sb->vfs);
+    vr_dcache_read_begin(sb->vfs);
     if (!error)
         *made = vr_dcache_add(place->dir, fresh, vr_inode_now(sb), &place->reap);
     else
         vr_dcache_doubt(place->dir, &place->walk.last, &place->reap);
-    vr_dcache_write_end(sb->vfs);
+    vr_dcache_read_end(sb->vfs);
     vr_sb_change_end(sb);
     if (error)
-        vr_dcache_discard(fresh);
+        vr_dcache_discard(sb->vfs, fresh);
     else
         vr_inode_attr_forget(place->dir->inode);
     if (!error)
@@ -268,7 +271,7 @@ int32_t vrift_linkat(vrift_task *task, int32_t old_dirfd, const char *old_path, 
 static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, const struct vr_component *name,
                            uint64_t flags, struct vr_reap *reap)
 {
-    vrift_sb *sb = dir->sb;
+    vrift_sb *sb = vr_dcache_sb(dir);
     struct vr_inode *inode = victim->inode;
     struct vr_lookup_name given;
     bool in_use = false;

@@ -2,6 +2,7 @@
 /* openat and openat2, after do_filp_open() of Linux. */
 #include "core/attr.h"
 #include "core/copyin.h"
+#include "core/dcache.h"
 #include "core/description.h"
 #include "core/dispatch.h"
 #include "core/fdtable.h"
@@ -224,8 +225,8 @@ static int32_t find_or_create(struct opening *opening, struct vr_dentry **out)
     vr_inode_unlock(dir->inode, VR_RANK_DIR);
     if (!read_only)
         vr_mnt_drop_write(mount);
-    vr_dcache_reap(dir->sb->vfs, &reap);
-    vr_dcache_balance(dir->sb->vfs, dir->sb->depth);
+    vr_dcache_reap(vr_dcache_sb(dir)->vfs, &reap);
+    vr_dcache_balance(vr_dcache_sb(dir)->vfs, vr_dcache_sb(dir)->depth);
     return error;
 }
 

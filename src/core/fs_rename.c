@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* renameat2, after do_renameat2() and vfs_rename() of Linux. */
-#include "core/alloc.h"
 #include "core/dcache.h"
 #include "core/dcachehot.h"
 #include "core/dispatch.h"
@@ -26,7 +25,8 @@ struct renaming {
     struct vr_inode *first, *second;     /* the locked inodes; second may be NULL */
     bool across;                         /* the superblock's rename mutex is held */
     struct vr_dentry *old, *target;      /* held; target is NULL if the new name does not exist */
-    char *old_name, *new_name;           /* allocations that the dentry cache takes */
+    struct vr_longname *name;            /* memory for the new name, then of the old one */
+    uint32_t name_length;
     struct vr_reap reap;
 };
 
@@ -121,20 +121,11 @@ static int32_t check_permissions(const struct renaming *r)
 
 /* -- Doing it ------------------------------------------------------------------------------------------------------ */
 
-static int32_t allocate_names(struct renaming *r)
-{
-    const struct vrift_allocator *allocator = r->sb->vfs->allocator;
-    r->new_name = vr_alloc_string(allocator, r->to->last.name, r->to->last.length);
-    if (r->flags & VRIFT_RENAME_EXCHANGE)
-        r->old_name = vr_alloc_string(allocator, r->from->last.name, r->from->last.length);
-    return r->new_name && (r->old_name || !(r->flags & VRIFT_RENAME_EXCHANGE)) ? 0 : -VRIFT_ENOMEM;
-}
-
 /* w: the dentry cache follows what the backend did. */
 static void move_dentries(struct renaming *r)
 {
     if (r->flags & VRIFT_RENAME_EXCHANGE) {
-        vr_dcache_swap(r->old, &r->new_name, r->target, &r->old_name, &r->reap);
+        vr_dcache_swap(r->old, r->target, &r->reap);
         return;
     }
     if (r->target && vr_is_dir(r->target->inode)) {
@@ -144,7 +135,7 @@ static void move_dentries(struct renaming *r)
     struct vr_dentry *there = vr_dcache_find(r->sb->vfs, r->new_dir, &r->to->last);
     if (there && there != r->old)
         vr_dcache_drop(there, true, &r->reap);
-    vr_dcache_move(r->old, r->new_dir, &r->new_name, &r->to->last, &r->reap);
+    vr_dcache_move(r->old, r->new_dir, &r->to->last, &r->name, &r->name_length, &r->reap);
     if (r->flags & VRIFT_RENAME_WHITEOUT)
         r->old_dir->flags &= (uint16_t)~VR_DENTRY_COMPLETE;
 }
@@ -196,8 +187,10 @@ static int32_t rename_locked(struct renaming *r)
     if (r->target && r->target->inode == r->old->inode)
         return 0;
     error = check_permissions(r);
-    if (!error)
-        error = allocate_names(r);
+    if (!error) {
+        r->name_length = r->to->last.length;
+        error = vr_dcache_longname(r->sb->vfs, &r->to->last, &r->name);
+    }
     if (error)
         return error;
     struct vr_inode *victim = r->target ? r->target->inode : NULL;
@@ -237,8 +230,7 @@ static int32_t rename_between(struct vr_walk *from, struct vr_walk *to, uint64_t
         vr_mnttree_abandon(r.target);
     vr_dcache_unref(r.old);
     vr_dcache_unref(r.target);
-    vr_alloc_free(r.sb->vfs->allocator, r.old_name);
-    vr_alloc_free(r.sb->vfs->allocator, r.new_name);
+    vr_dcache_longname_free(r.sb->vfs, r.name, r.name_length);
     vr_mnt_drop_write(from->path.mount);
     return error;
 }

@@ -8,90 +8,176 @@
 #include <assert.h>
 #include <string.h>
 
-_Static_assert(offsetof(struct vrift_stat, spare) % 8 == 0, "attributes are copied in words");
-_Static_assert(VR_ATTR_WORDS == 24, "try_copy() names each word");
-
-#define FIRST_TABLE 64u
-#define ALL_KNOWN                                                                                                      \
-    (VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION | VRIFT_STAT_DIGEST | VRIFT_STAT_FLAGS |                 \
-     VRIFT_STAT_RIGHTS)
-#define PERMISSION_MASK (VRIFT_STAT_TYPE | VRIFT_STAT_MODE | VRIFT_STAT_UID | VRIFT_STAT_GID)
+/* Inodes a bucket of the table: it is not on any fast path. */
+#define LOAD   2u
+#define SPLITS 8u
 
 /* -- Life ---------------------------------------------------------------------------------------------------------- */
 
 struct vr_inode *vr_inode_new(vrift_sb *sb)
 {
-    struct vr_inode *inode = vr_alloc_zero(sb->vfs->allocator, 1, sizeof *inode);
-    if (!inode)
-        return NULL;
-    if (vr_os_rwlock_init(&inode->lock)) {
-        vr_alloc_free(sb->vfs->allocator, inode);
+    struct vr_dcache *cache = &sb->vfs->dcache;
+    struct vr_inode *inode = vr_pool_get(&cache->inodes, sb->vfs->allocator);
+    /* Whether the node has a long key turns out when nothing may fail any more. */
+    if (!inode || vr_pool_reserve(&cache->extras, sb->vfs->allocator)) {
+        if (inode)
+            vr_pool_put(&cache->inodes, inode);
         return NULL;
     }
-    atomic_init(&inode->refs, 1);
     inode->sb = sb;
+    inode->handle = NULL;
+    atomic_store_explicit(&inode->extra, NULL, memory_order_release);
+    atomic_store_explicit(&inode->forms, 0, memory_order_release);
+    atomic_store_explicit(&inode->mode, 0, memory_order_release);
+    atomic_store_explicit(&inode->attr_seq, 0, memory_order_release);
+    atomic_store_explicit(&inode->stale, 0, memory_order_release);
+    atomic_store_explicit(&inode->unlinked, 0, memory_order_release);
+    assert(!atomic_load(&inode->lock));
+    atomic_store_explicit(&inode->refs, 1, memory_order_release);
     return inode;
+}
+
+static bool is_installed(const struct vr_inode *inode)
+{
+    return atomic_load_explicit(&inode->forms, memory_order_relaxed) & VR_FORM_INSTALLED;
 }
 
 void vr_inode_discard(struct vr_inode *fresh)
 {
-    if (!fresh)
-        return;
-    assert(!fresh->node.key.length);
-    vr_os_rwlock_destroy(&fresh->lock);
-    vr_alloc_free(fresh->sb->vfs->allocator, fresh);
+    assert(!fresh || !is_installed(fresh));
+    vr_inode_unref(fresh);
+}
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+    return hash ^ hash >> 32;
 }
 
 static uint32_t hash_key(const struct vrift_key *key)
 {
-    uint64_t hash = key->generation * 0x9e3779b97f4a7c15ULL + key->length;
+    uint64_t hash = mix(key->generation, key->length);
     for (uint32_t i = 0; i < key->length; i += 8) {
         uint64_t word = 0;
-        memcpy(&word, key->bytes + i, 8);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-        hash ^= hash >> 32;
+        memcpy(&word, key->bytes + i, key->length - i < 8 ? key->length - i : 8);
+        hash = mix(hash, word);
     }
     return (uint32_t)hash;
 }
 
-/* Doubles the table when it is full; a failure only makes chains longer. */
-static void grow_table(vrift_sb *sb)
+const struct vrift_node *vr_inode_node(const struct vr_inode *inode, struct vrift_node *space)
 {
-    uint32_t mask = atomic_load_explicit(&sb->inode_mask, memory_order_relaxed);
-    if (atomic_load_explicit(&sb->inode_count, memory_order_relaxed) < mask || mask > (1u << 28))
-        return;
-    uint32_t wanted = mask * 2 + 1;
-    struct vr_inode **table = vr_alloc_zero(sb->vfs->allocator, (size_t)wanted + 1, sizeof *table);
-    if (!table)
-        return;
-    struct vr_inode **old = table;
-    vr_sb_inode_lock(sb);
-    if (atomic_load_explicit(&sb->inode_mask, memory_order_relaxed) == mask) {
-        old = sb->inodes;
-        for (uint32_t i = 0; i <= mask; i++) {
-            while (old[i]) {
-                struct vr_inode *inode = old[i];
-                old[i] = inode->hash_next;
-                inode->hash_next = table[inode->key_hash & wanted];
-                table[inode->key_hash & wanted] = inode;
-            }
-        }
-        sb->inodes = table;
-        atomic_store_explicit(&sb->inode_mask, wanted, memory_order_relaxed);
+    memset(space, 0, sizeof *space);
+    space->handle = inode->handle;
+    if (atomic_load_explicit(&inode->forms, memory_order_relaxed) & VR_FORM_KEY_INLINE) {
+        uint64_t key = atomic_load_explicit(&inode->key, memory_order_relaxed);
+        memcpy(space->key.bytes, &key, sizeof key);
+        space->key.length = sizeof key;
+    } else {
+        space->key = vr_inode_extra_of(inode)->key;
     }
-    vr_sb_inode_unlock(sb);
-    vr_alloc_free(sb->vfs->allocator, old);
+    return space;
 }
 
-/* One more reference unless it is dying. */
-static bool ref_if_alive(struct vr_inode *inode)
+static uint32_t hash_of(const struct vr_link *link)
+{
+    struct vrift_node node;
+    return hash_key(&vr_inode_node((const struct vr_inode *)(const void *)link, &node)->key);
+}
+
+/* A failure only makes chains longer. */
+static void grow_table(vrift_sb *sb)
+{
+    struct vr_table *table = &sb->inodes;
+    uint64_t buckets = atomic_load_explicit(&table->buckets, memory_order_relaxed);
+    if (atomic_load_explicit(&sb->inode_count, memory_order_relaxed) < buckets * LOAD + SPLITS)
+        return;
+    vr_bucket *ahead = vr_table_ahead(table, sb->vfs->allocator);
+    vr_sb_inode_lock(sb);
+    ahead = vr_table_grow(table, atomic_load_explicit(&sb->inode_count, memory_order_relaxed), LOAD, SPLITS, hash_of,
+                          ahead);
+    vr_sb_inode_unlock(sb);
+    vr_alloc_free(sb->vfs->allocator, ahead);
+}
+
+bool vr_inode_ref_if_alive(struct vr_inode *inode)
 {
     uint32_t refs = atomic_load_explicit(&inode->refs, memory_order_relaxed);
     while (refs)
-        if (atomic_compare_exchange_weak_explicit(&inode->refs, &refs, refs + 1, memory_order_acquire,
-                                                  memory_order_relaxed))
+        if (atomic_compare_exchange_weak(&inode->refs, &refs, refs + 1))
             return true;
     return false;
+}
+
+/* An extra slot, good when zero. */
+static void set_up_extra(struct vr_inode_extra *extra)
+{
+    atomic_store_explicit(&extra->attr_time, 0, memory_order_release);
+    for (int i = 0; i < VR_EXTRA_WORDS; i++)
+        atomic_store_explicit(&extra->attr[i], 0, memory_order_release);
+    atomic_store_explicit(&extra->text, NULL, memory_order_release);
+    memset(&extra->key, 0, sizeof extra->key);
+    atomic_store_explicit(&extra->tmpfile, 0, memory_order_release);
+}
+
+static void free_extra(vrift_vfs *vfs, struct vr_inode_extra *extra)
+{
+    char *text = atomic_load_explicit(&extra->text, memory_order_relaxed);
+    if (text)
+        atomic_fetch_sub_explicit(&vfs->dcache.bytes, strlen(text) + 1, memory_order_relaxed);
+    vr_alloc_free(vfs->allocator, text);
+    vr_pool_put(&vfs->dcache.extras, extra);
+}
+
+struct vr_inode_extra *vr_inode_extra(struct vr_inode *inode)
+{
+    struct vr_inode_extra *extra = vr_inode_extra_of(inode);
+    if (extra)
+        return extra;
+    vrift_vfs *vfs = inode->sb->vfs;
+    struct vr_inode_extra *fresh = vr_pool_get(&vfs->dcache.extras, vfs->allocator);
+    if (!fresh)
+        return NULL;
+    set_up_extra(fresh);
+    if (atomic_compare_exchange_strong_explicit(&inode->extra, &extra, fresh, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return fresh;
+    vr_pool_put(&vfs->dcache.extras, fresh);
+    return extra;
+}
+
+/* Key and handle of a fresh inode. The promised extra is taken, or given back. */
+static void set_node(struct vr_inode *fresh, const struct vrift_entry *entry)
+{
+    struct vr_pool *extras = &fresh->sb->vfs->dcache.extras;
+    const struct vrift_key *key = &entry->node.key;
+    uint8_t forms = VR_FORM_INSTALLED;
+    uint64_t word = 0;
+    bool is_inline = key->length == sizeof word && !key->generation;
+    if (is_inline) {
+        forms |= VR_FORM_KEY_INLINE;
+        memcpy(&word, key->bytes, sizeof word);
+    }
+    fresh->handle = entry->node.handle;
+    atomic_store_explicit(&fresh->key, word, memory_order_release);
+    atomic_store_explicit(&fresh->forms, forms, memory_order_release);
+    if (!vr_inode_extra_of(fresh) && (!is_inline || vr_inode_attr_wants_extra(fresh, &entry->attr))) {
+        struct vr_inode_extra *extra = vr_pool_take(extras);
+        set_up_extra(extra);
+        atomic_store_explicit(&fresh->extra, extra, memory_order_release);
+    } else {
+        vr_pool_release(extras);
+    }
+    if (!is_inline)
+        vr_inode_extra_of(fresh)->key = *key;
+}
+
+static bool has_key(struct vr_inode *inode, const struct vrift_key *key)
+{
+    struct vrift_node node;
+    const struct vrift_key *own = &vr_inode_node(inode, &node)->key;
+    return own->length == key->length && own->generation == key->generation &&
+           memcmp(own->bytes, key->bytes, key->length) == 0;
 }
 
 struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_entry *entry, uint64_t asked_ns)
@@ -100,24 +186,26 @@ struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_ent
     assert(entry->node.key.length >= 1 && entry->node.key.length <= VRIFT_KEY_MAX);
     assert(entry->attr.mask & VRIFT_STAT_TYPE);
     grow_table(sb);
-    fresh->node = entry->node;
-    fresh->key_hash = hash_key(&entry->node.key);
+    set_node(fresh, entry);
     /* Before anybody can find it, so that a walk never sees an inode without a type. */
     vr_inode_attr_fresh(fresh, 0, &entry->attr, asked_ns);
     atomic_fetch_add_explicit(&sb->holds, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&sb->vfs->dcache.inodes, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&sb->vfs->dcache.bytes, sizeof *fresh, memory_order_relaxed);
+    atomic_fetch_add_explicit(&sb->vfs->dcache.live_inodes, 1, memory_order_relaxed);
 
+    uint32_t hash = hash_key(&entry->node.key);
     vr_sb_inode_lock(sb);
-    struct vr_inode **bucket =
-        &sb->inodes[fresh->key_hash & atomic_load_explicit(&sb->inode_mask, memory_order_relaxed)];
-    struct vr_inode *known = *bucket;
-    while (known && !(known->key_hash == fresh->key_hash &&
-                      memcmp(&known->node.key, &fresh->node.key, sizeof known->node.key) == 0 && ref_if_alive(known)))
-        known = known->hash_next;
+    vr_bucket *bucket = vr_table_bucket(&sb->inodes, hash);
+    struct vr_link *first = atomic_load_explicit(bucket, memory_order_relaxed);
+    struct vr_inode *known = NULL;
+    for (struct vr_link *link = first; link; link = atomic_load_explicit(&link->next, memory_order_relaxed)) {
+        known = (struct vr_inode *)(void *)link;
+        if (has_key(known, &entry->node.key) && vr_inode_ref_if_alive(known))
+            break;
+        known = NULL;
+    }
     if (!known) {
-        fresh->hash_next = *bucket;
-        *bucket = fresh;
+        atomic_store_explicit(&fresh->link.next, first, memory_order_relaxed);
+        atomic_store_explicit(bucket, &fresh->link, memory_order_relaxed);
         atomic_fetch_add_explicit(&sb->inode_count, 1, memory_order_relaxed);
     }
     vr_sb_inode_unlock(sb);
@@ -128,13 +216,14 @@ struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_ent
 static void unhash(struct vr_inode *inode)
 {
     vrift_sb *sb = inode->sb;
+    uint32_t hash = hash_of(&inode->link);
     vr_sb_inode_lock(sb);
-    uint32_t mask = atomic_load_explicit(&sb->inode_mask, memory_order_relaxed);
-    struct vr_inode **at = &sb->inodes[inode->key_hash & mask];
-    while (*at && *at != inode)
-        at = &(*at)->hash_next;
-    if (*at) {
-        *at = inode->hash_next;
+    vr_bucket *at = vr_table_bucket(&sb->inodes, hash);
+    struct vr_link *link;
+    while ((link = atomic_load_explicit(at, memory_order_relaxed)) && link != &inode->link)
+        at = &link->next;
+    if (link) {
+        atomic_store_explicit(at, atomic_load_explicit(&link->next, memory_order_relaxed), memory_order_relaxed);
         atomic_fetch_sub_explicit(&sb->inode_count, 1, memory_order_relaxed);
     }
     vr_sb_inode_unlock(sb);
@@ -145,16 +234,22 @@ void vr_inode_unref(struct vr_inode *inode)
     if (!inode || atomic_fetch_sub_explicit(&inode->refs, 1, memory_order_acq_rel) != 1)
         return;
     vrift_sb *sb = inode->sb;
-    struct vr_dcache *cache = &sb->vfs->dcache;
-    unhash(inode);
-    vr_dispatch_forget(sb, &inode->node);
-    char *link = atomic_load_explicit(&inode->link, memory_order_relaxed);
-    size_t charged = sizeof *inode + (link ? strlen(link) + 1 : 0);
-    vr_alloc_free(sb->vfs->allocator, link);
-    vr_os_rwlock_destroy(&inode->lock);
-    vr_alloc_free(sb->vfs->allocator, inode);
-    atomic_fetch_sub_explicit(&cache->bytes, charged, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&cache->inodes, 1, memory_order_relaxed);
+    vrift_vfs *vfs = sb->vfs;
+    struct vr_inode_extra *extra = vr_inode_extra_of(inode);
+    bool installed = is_installed(inode);
+    if (installed) {
+        struct vrift_node node;
+        unhash(inode);
+        vr_dispatch_forget(sb, vr_inode_node(inode, &node));
+    } else {
+        vr_pool_release(&vfs->dcache.extras);
+    }
+    if (extra)
+        free_extra(vfs, extra);
+    vr_pool_put(&vfs->dcache.inodes, inode);
+    if (!installed)
+        return;
+    atomic_fetch_sub_explicit(&vfs->dcache.live_inodes, 1, memory_order_relaxed);
     vr_sb_let_go(sb);
 }
 
@@ -163,219 +258,32 @@ void vr_inode_unref(struct vr_inode *inode)
 void vr_inode_lock(struct vr_inode *inode, enum vr_rank rank)
 {
     vr_lockrank_take(vr_lockrank_key(inode->sb->depth, rank));
-    vr_os_rwlock_write(&inode->lock);
+    vr_wordlock_write(&inode->lock, &inode->sb->vfs->rooms);
 }
 
 void vr_inode_lock_shared(struct vr_inode *inode, enum vr_rank rank)
 {
     vr_lockrank_take(vr_lockrank_key(inode->sb->depth, rank));
-    vr_os_rwlock_read(&inode->lock);
+    vr_wordlock_read(&inode->lock, &inode->sb->vfs->rooms);
 }
 
 void vr_inode_unlock(struct vr_inode *inode, enum vr_rank rank)
 {
-    vr_os_rwlock_unlock(&inode->lock);
+    vr_wordlock_unlock(&inode->lock, &inode->sb->vfs->rooms);
     vr_lockrank_give(vr_lockrank_key(inode->sb->depth, rank));
 }
 
-/* -- Attributes ---------------------------------------------------------------------------------------------------- */
-/*
- * Readers take no lock: they copy the words between two looks at attr_seq. Each word is stored with release and
- * loaded with acquire, so that a reader who saw a new word also sees that attr_seq moved.
- */
-
-static vr_os_mutex *attr_lock(struct vr_inode *inode)
-{
-    return &inode->sb->vfs->attr_lock[((uintptr_t)inode >> 8) % VR_ATTR_LOCKS];
-}
-
-static void lock_attr(struct vr_inode *inode)
-{
-    vr_lockrank_take(VR_RANK_LEAF);
-    vr_os_mutex_lock(attr_lock(inode));
-}
-
-static void unlock_attr(struct vr_inode *inode)
-{
-    vr_os_mutex_unlock(attr_lock(inode));
-    vr_lockrank_give(VR_RANK_LEAF);
-}
-
-/* Under the attr lock. time 0: the attributes are not known, attr is not looked at. */
-static void store(struct vr_inode *inode, const struct vrift_stat *attr, uint64_t time)
-{
-    uint32_t seq = atomic_load_explicit(&inode->attr_seq, memory_order_relaxed);
-    atomic_store_explicit(&inode->attr_seq, seq + 1, memory_order_relaxed);
-    atomic_store_explicit(&inode->attr_time, time, memory_order_release);
-    if (attr) {
-        uint64_t words[VR_ATTR_WORDS];
-        memcpy(words, attr, sizeof words);
-        for (size_t i = 0; i < VR_ATTR_WORDS; i++)
-            atomic_store_explicit(&inode->attr[i], words[i], memory_order_release);
-    }
-    atomic_store_explicit(&inode->attr_seq, seq + 2, memory_order_release);
-}
-
-/* The bits above those of st_mode. Where the backend does not tell, there may be ACLs until it was asked for them. */
-static uint32_t with_rights(const vrift_sb *sb, uint32_t mode, const struct vrift_stat *attr)
-{
-    static const struct {
-        uint64_t attribute;
-        uint32_t mode;
-    } flags[] = {{VRIFT_ATTR_IMMUTABLE, VR_MODE_IMMUTABLE},
-                 {VRIFT_ATTR_APPEND, VR_MODE_APPEND},
-                 {VRIFT_ATTR_NOATIME, VR_MODE_NOATIME}},
-      rights[] = {{VRIFT_ATTR_ACL, VR_MODE_ACL},
-                  {VRIFT_ATTR_DEFAULT_ACL, VR_MODE_DEFAULT_ACL},
-                  {VRIFT_ATTR_FILE_CAPS, VR_MODE_FILE_CAPS}};
-    for (size_t i = 0; attr->mask & VRIFT_STAT_FLAGS && i < sizeof flags / sizeof *flags; i++)
-        mode = (mode & ~flags[i].mode) | (attr->attributes & flags[i].attribute ? flags[i].mode : 0);
-    for (size_t i = 0; attr->mask & VRIFT_STAT_RIGHTS && i < sizeof rights / sizeof *rights; i++)
-        mode = (mode & ~rights[i].mode) | (attr->attributes & rights[i].attribute ? rights[i].mode : 0);
-    if (attr->mask & VRIFT_STAT_RIGHTS || !sb->acls || (mode & VRIFT_S_IFMT) == VRIFT_S_IFLNK)
-        return mode;
-    return mode | VR_MODE_ACL | ((mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR ? VR_MODE_DEFAULT_ACL : 0);
-}
-
-/* Under the attr lock: what the checks look at. */
-static void store_permissions(struct vr_inode *inode, const struct vrift_stat *attr)
-{
-    uint32_t mode = atomic_load_explicit(&inode->mode, memory_order_relaxed);
-    if (attr->mask & VRIFT_STAT_TYPE)
-        mode = (mode & ~(uint32_t)VRIFT_S_IFMT) | (attr->mode & VRIFT_S_IFMT);
-    if (attr->mask & VRIFT_STAT_MODE)
-        mode = (mode & ~07777u) | (attr->mode & 07777);
-    mode = with_rights(inode->sb, mode, attr);
-    atomic_store_explicit(&inode->mode, mode, memory_order_relaxed);
-    if (attr->mask & VRIFT_STAT_UID)
-        atomic_store_explicit(&inode->uid, attr->uid, memory_order_relaxed);
-    if (attr->mask & VRIFT_STAT_GID)
-        atomic_store_explicit(&inode->gid, attr->gid, memory_order_relaxed);
-}
-
-uint64_t vr_inode_now(const vrift_sb *sb)
-{
-    return sb->attrs_stable && sb->names_stable ? 1 : vr_os_monotonic_ns();
-}
-
-void vr_inode_attr_fresh(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr, uint64_t asked_ns)
-{
-    bool whole = (attr->mask & VRIFT_STAT_BASIC) == VRIFT_STAT_BASIC;
-    lock_attr(inode);
-    if (atomic_load_explicit(&inode->attr_token, memory_order_relaxed) == token) {
-        store_permissions(inode, attr);
-        store(inode, attr, whole ? asked_ns : 0);
-    }
-    unlock_attr(inode);
-}
-
-void vr_inode_attr_update(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr)
-{
-    bool whole = (attr->mask & VRIFT_STAT_BASIC) == VRIFT_STAT_BASIC;
-    uint64_t now = vr_inode_now(inode->sb);
-    lock_attr(inode);
-    uint64_t current = atomic_load_explicit(&inode->attr_token, memory_order_relaxed);
-    if (current == token || (attr->mask & PERMISSION_MASK) == PERMISSION_MASK)
-        store_permissions(inode, attr);
-    store(inode, attr, current == token && whole ? now : 0);
-    atomic_store_explicit(&inode->attr_token, current + 1, memory_order_release);
-    unlock_attr(inode);
-}
-
-void vr_inode_attr_forget(struct vr_inode *inode)
-{
-    lock_attr(inode);
-    store(inode, NULL, 0);
-    atomic_store_explicit(&inode->attr_token, atomic_load_explicit(&inode->attr_token, memory_order_relaxed) + 1,
-                          memory_order_release);
-    unlock_attr(inode);
-}
-
-void vr_inode_lacks(struct vr_inode *inode, uint64_t token, uint32_t rights)
-{
-    if (!inode->sb->attrs_stable)
-        return;
-    lock_attr(inode);
-    if (atomic_load_explicit(&inode->attr_token, memory_order_relaxed) == token)
-        atomic_fetch_and_explicit(&inode->mode, ~rights, memory_order_relaxed);
-    unlock_attr(inode);
-}
-
-void vr_inode_gained(struct vr_inode *inode, uint32_t rights)
-{
-    lock_attr(inode);
-    atomic_fetch_or_explicit(&inode->mode, rights, memory_order_relaxed);
-    unlock_attr(inode);
-}
-
-enum copied { COPY_TORN, COPY_NONE, COPY_DONE };
-
-/* One try. *out is written only when it is whole, known and not too old. */
-static enum copied try_copy(struct vr_inode *inode, uint64_t now, struct vrift_stat *out)
-{
-    uint64_t words[VR_ATTR_WORDS];
-    uint32_t seq = atomic_load_explicit(&inode->attr_seq, memory_order_acquire);
-    if (seq & 1)
-        return COPY_TORN;
-    uint64_t time = atomic_load_explicit(&inode->attr_time, memory_order_acquire);
-#define WORD(i)  words[i] = atomic_load_explicit(&inode->attr[i], memory_order_acquire)
-#define WORDS(i) WORD(i), WORD(i + 1), WORD(i + 2), WORD(i + 3)
-    WORDS(0), WORDS(4), WORDS(8), WORDS(12), WORDS(16); /* compilers do not unroll a loop of atomics */
-    WORDS(20);
-#undef WORDS
-#undef WORD
-    if (atomic_load_explicit(&inode->attr_seq, memory_order_relaxed) != seq)
-        return COPY_TORN;
-    if (!time || (!inode->sb->attrs_stable && time + inode->sb->attrs_age < now))
-        return COPY_NONE;
-    memcpy(out, words, sizeof words);
-    memset(out->spare, 0, sizeof out->spare);
-    return COPY_DONE;
-}
-
-bool vr_inode_attr_get(struct vr_inode *inode, uint64_t now, struct vrift_stat *out)
-{
-    enum copied copied = try_copy(inode, now, out);
-    if (copied == COPY_TORN) {
-        lock_attr(inode);
-        copied = try_copy(inode, now, out);
-        assert(copied != COPY_TORN);
-        unlock_attr(inode);
-    }
-    return copied == COPY_DONE;
-}
-
-int32_t vr_inode_getattr(struct vr_inode *inode, uint64_t now, struct vrift_stat *out)
-{
-    if (vr_inode_attr_get(inode, now, out))
-        return 0;
-    uint64_t token = vr_inode_attr_token(inode);
-    uint64_t asked = vr_inode_now(inode->sb);
-    struct vrift_stat attr;
-    int32_t error = vr_dispatch_getattr(inode, ALL_KNOWN, &attr);
-    if (error)
-        return error;
-    vr_inode_attr_fresh(inode, token, &attr, asked);
-    *out = attr;
-    return 0;
-}
-
-int32_t vr_inode_setattr(struct vr_inode *inode, void *handle, const struct vrift_setattr *set)
-{
-    uint64_t token = vr_inode_attr_token(inode);
-    struct vrift_stat attr;
-    int32_t error = vr_dispatch_setattr(inode, handle, set, &attr);
-    if (!error)
-        vr_inode_attr_update(inode, token, &attr);
-    return error;
-}
+/* -- The text of a symlink ----------------------------------------------------------------------------------------- */
 
 int32_t vr_inode_readlink(struct vr_inode *inode, const char **out)
 {
     const struct vrift_allocator *allocator = inode->sb->vfs->allocator;
-    char *link = atomic_load_explicit(&inode->link, memory_order_acquire);
-    if (link) {
-        *out = link;
+    struct vr_inode_extra *extra = vr_inode_extra(inode);
+    if (!extra)
+        return -VRIFT_ENOMEM;
+    char *known = atomic_load_explicit(&extra->text, memory_order_acquire);
+    if (known) {
+        *out = known;
         return 0;
     }
     char text[VRIFT_PATH_MAX];
@@ -391,13 +299,13 @@ int32_t vr_inode_readlink(struct vr_inode *inode, const char **out)
     char *copy = vr_alloc_string(allocator, text, (size_t)length);
     if (!copy)
         return -VRIFT_ENOMEM;
-    if (atomic_compare_exchange_strong_explicit(&inode->link, &link, copy, memory_order_acq_rel,
+    if (atomic_compare_exchange_strong_explicit(&extra->text, &known, copy, memory_order_acq_rel,
                                                 memory_order_acquire)) {
         atomic_fetch_add_explicit(&inode->sb->vfs->dcache.bytes, (uint64_t)length + 1, memory_order_relaxed);
-        link = copy;
+        known = copy;
     } else {
         vr_alloc_free(allocator, copy);
     }
-    *out = link;
+    *out = known;
     return 0;
 }

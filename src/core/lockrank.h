@@ -25,6 +25,7 @@ enum vr_rank {
     VR_RANK_MOUNT = 0x10000, /* the shape of a mount tree */
     VR_RANK_DCACHE,          /* names, mount table, where tasks stand */
     VR_RANK_LEAF,            /* whatever is taken last */
+    VR_RANK_POOL,            /* free slots; under any lock, and nothing under it */
 };
 
 /* The deepest stack of superblocks; a deeper one is refused. */

@@ -15,7 +15,7 @@ struct answer {
     struct vr_dentry *fresh[VR_LOOKUP_BATCH];
     uint32_t count;
     uint64_t asked_ns;
-    struct vr_inode *spares; /* by hash_next: what holds the nodes of inodes that were known already */
+    struct vr_reap spares; /* what holds the nodes of inodes that were known already */
 };
 
 void vr_lookup_name(struct vr_lookup_name *out, const struct vr_component *name)
@@ -35,7 +35,7 @@ static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, cons
     struct vr_dentry *dentry = vr_dcache_new(sb, name);
     if (!fresh || !dentry) {
         vr_inode_discard(fresh);
-        vr_dcache_discard(dentry);
+        vr_dcache_discard(sb->vfs, dentry);
         vr_dispatch_forget(sb, &entry->node);
         return -VRIFT_ENOMEM;
     }
@@ -45,15 +45,14 @@ static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, cons
         atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
         if (!sb->attrs_stable)
             vr_inode_attr_fresh(inode, vr_inode_attr_token(inode), &entry->attr, asked_ns);
-        fresh->hash_next = answer->spares;
-        answer->spares = fresh;
+        vr_dcache_reap_spare(&answer->spares, fresh);
     } else if ((entry->attr.mask & PERMISSION_MASK) != PERMISSION_MASK) {
         struct vrift_stat attr;
         error = vr_inode_getattr(inode, 0, &attr);
     }
     if (error) {
         vr_inode_unref(inode);
-        vr_dcache_discard(dentry);
+        vr_dcache_discard(sb->vfs, dentry);
         return error;
     }
     dentry->inode = inode;
@@ -62,24 +61,26 @@ static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, cons
 }
 
 /* What was not kept goes to where it is let go without a lock. */
-static void discard(struct answer *answer, struct vr_reap *reap)
+static void discard(vrift_vfs *vfs, struct answer *answer, struct vr_reap *reap)
 {
-    while (answer->spares) {
-        struct vr_inode *spare = answer->spares;
-        answer->spares = spare->hash_next;
+    while (answer->spares.spares) {
+        struct vr_inode *spare = answer->spares.spares;
+        answer->spares.spares =
+            (struct vr_inode *)(void *)atomic_load_explicit(&spare->link.next, memory_order_relaxed);
         vr_dcache_reap_spare(reap, spare);
     }
-    for (uint32_t i = 0; i < answer->count; i++) {
-        answer->fresh[i]->hash_next = reap->fresh;
-        reap->fresh = answer->fresh[i];
-    }
-    answer->count = 0;
+    if (!answer->count)
+        return;
+    vr_dcache_read_begin(vfs);
+    while (answer->count)
+        vr_dcache_unref_locked(answer->fresh[--answer->count], reap);
+    vr_dcache_read_end(vfs);
 }
 
 /* Asks, and makes dentries of what is answered. An error after the first answer is left for who asks again. */
 static int32_t ask(struct vr_dentry *dir, const struct vr_component *names, uint32_t count, struct answer *answer)
 {
-    vrift_sb *sb = dir->sb;
+    vrift_sb *sb = vr_dcache_sb(dir);
     struct vrift_name given[VR_LOOKUP_BATCH];
     struct vrift_entry entries[VR_LOOKUP_BATCH];
     char bytes[VRIFT_PATH_MAX + VR_LOOKUP_BATCH];
@@ -90,11 +91,12 @@ static int32_t ask(struct vr_dentry *dir, const struct vr_component *names, uint
         given[i] = (struct vrift_name){bytes + used, names[i].length, names[i].hash};
         used += names[i].length + 1;
     }
+    struct vrift_node node;
     uint32_t done;
     answer->count = 0;
-    answer->spares = NULL;
+    answer->spares = (struct vr_reap)VR_REAP_INIT;
     answer->asked_ns = vr_inode_now(sb);
-    int32_t result = vr_dispatch_walk(sb, &dir->inode->node, given, count, entries, &done);
+    int32_t result = vr_dispatch_walk(sb, vr_inode_node(dir->inode, &node), given, count, entries, &done);
     int32_t error = 0;
     for (uint32_t i = 0; i < done; i++) {
         if (error) {
@@ -106,7 +108,7 @@ static int32_t ask(struct vr_dentry *dir, const struct vr_component *names, uint
             answer->count++;
     }
     if (!error && result == -VRIFT_ENOENT && sb->negatives && done < count) {
-        struct vr_dentry *negative = vr_dcache_new(sb, &names[done]);
+        struct vr_dentry *negative = vr_dcache_new_negative(sb, &names[done]);
         if (negative)
             answer->fresh[answer->count++] = negative;
     }
@@ -115,7 +117,7 @@ static int32_t ask(struct vr_dentry *dir, const struct vr_component *names, uint
     return done && answer->count ? 0 : error;
 }
 
-/* w: into the cache, each below the one before. Answers the first, held, or NULL if there is no such name. */
+/* r: into the cache, each below the one before. Answers the first, held, or NULL if there is no such name. */
 static struct vr_dentry *keep(struct vr_dentry *dir, struct answer *answer, struct vr_reap *reap)
 {
     struct vr_dentry *first = NULL;
@@ -134,7 +136,7 @@ static struct vr_dentry *keep(struct vr_dentry *dir, struct answer *answer, stru
 
 int32_t vr_lookup_names(struct vr_dentry *dir, const struct vr_component *names, uint32_t count, struct vr_dentry **out)
 {
-    vrift_sb *sb = dir->sb;
+    vrift_sb *sb = vr_dcache_sb(dir);
     struct vr_reap reap = VR_REAP_INIT;
     uint64_t finished = atomic_load(&sb->finished);
     uint64_t started = atomic_load(&sb->started);
@@ -142,16 +144,16 @@ int32_t vr_lookup_names(struct vr_dentry *dir, const struct vr_component *names,
         struct answer answer;
         int32_t error = ask(dir, names, count, &answer);
         if (error) {
-            discard(&answer, &reap);
+            discard(sb->vfs, &answer, &reap);
             vr_dcache_reap(sb->vfs, &reap);
             return error;
         }
-        vr_dcache_write_begin(sb->vfs);
+        vr_dcache_read_begin(sb->vfs);
         bool kept = atomic_load(&sb->started) == started;
         if (kept)
             *out = keep(dir, &answer, &reap);
-        vr_dcache_write_end(sb->vfs);
-        discard(&answer, &reap);
+        vr_dcache_read_end(sb->vfs);
+        discard(sb->vfs, &answer, &reap);
         vr_dcache_reap(sb->vfs, &reap);
         if (kept) {
             vr_dcache_balance(sb->vfs, sb->depth);
@@ -193,18 +195,19 @@ int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const st
     int32_t error = vr_lookup_names(dir, name, 1, out);
     if (error || *out == stale)
         return error;
+    vrift_vfs *vfs = vr_dcache_sb(dir)->vfs;
     struct vr_reap reap = VR_REAP_INIT;
-    vr_dcache_write_begin(dir->sb->vfs);
+    vr_dcache_write_begin(vfs);
     vr_dcache_drop(stale, true, &reap);
-    vr_dcache_write_end(dir->sb->vfs);
-    vr_dcache_reap(dir->sb->vfs, &reap);
+    vr_dcache_write_end(vfs);
+    vr_dcache_reap(vfs, &reap);
     return 0;
 }
 
 int32_t vr_lookup_locked(struct vr_dentry *dir, const struct vr_component *name, struct vr_reap *reap,
                          struct vr_dentry **out)
 {
-    vrift_sb *sb = dir->sb;
+    vrift_sb *sb = vr_dcache_sb(dir);
     *out = NULL;
     if (name->length > VRIFT_NAME_MAX)
         return -VRIFT_ENAMETOOLONG;
@@ -227,10 +230,10 @@ int32_t vr_lookup_locked(struct vr_dentry *dir, const struct vr_component *name,
     struct answer answer;
     int32_t error = ask(dir, name, 1, &answer);
     if (!error) {
-        vr_dcache_write_begin(sb->vfs);
+        vr_dcache_read_begin(sb->vfs);
         *out = keep(dir, &answer, reap);
-        vr_dcache_write_end(sb->vfs);
+        vr_dcache_read_end(sb->vfs);
     }
-    discard(&answer, reap);
+    discard(sb->vfs, &answer, reap);
     return error;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/mnt.h"
 
-#include "core/alloc.h"
 #include "core/dcache.h"
 
 #include <assert.h>
@@ -22,23 +21,41 @@ void vr_mnt_tree_unlock(vrift_vfs *vfs)
 
 struct vr_mount *vr_mnt_blank(vrift_vfs *vfs)
 {
-    return vr_alloc_zero(vfs->allocator, 1, sizeof(struct vr_mount));
+    struct vr_mount *blank = vr_pool_get(&vfs->dcache.mount_pool, vfs->allocator);
+    if (!blank)
+        return NULL;
+    /* All but its refs, which a late reader may have a look at. */
+    blank->parent = NULL;
+    blank->point = NULL;
+    blank->writers = blank->expiring = 0;
+    blank->ns = NULL;
+    blank->first_child = blank->last_child = blank->before = blank->after = NULL;
+    blank->master = blank->first_slave = blank->slave_before = blank->slave_after = NULL;
+    blank->twin = blank->received = blank->queue = blank->next = NULL;
+    blank->group = 0;
+    blank->unbindable = blank->mark = 0;
+    return blank;
 }
 
 void vr_mnt_discard(vrift_vfs *vfs, struct vr_mount *blank)
 {
-    vr_alloc_free(vfs->allocator, blank);
+    if (blank)
+        vr_pool_put(&vfs->dcache.mount_pool, blank);
 }
 
 void vr_mnt_fill(struct vr_mount *blank, vrift_sb *sb, struct vr_dentry *root, uint64_t flags)
 {
-    atomic_init(&blank->refs, 1);
-    atomic_init(&blank->flags, (uint32_t)flags);
+    blank->flags = (uint32_t)flags;
+    blank->part = root != sb->root;
+    blank->number = sb->number;
+    blank->names_age = sb->names_stable ? VR_AGE_STABLE : sb->names_age;
+    blank->attrs_age = sb->attrs_stable ? VR_AGE_STABLE : sb->attrs_age;
     blank->sb = vrift_sb_ref(sb);
     vr_dcache_ref(root);
     blank->root = root;
     blank->id = atomic_fetch_add(&sb->vfs->next_mount, 1) + 1;
     blank->peer_before = blank->peer_after = blank;
+    atomic_store_explicit(&blank->refs, 1, memory_order_release);
 }
 
 int32_t vr_mnt_new(vrift_sb *sb, struct vr_dentry *root, uint64_t flags, struct vr_mount **out)
@@ -113,27 +130,43 @@ void vr_mnt_unref(struct vr_mount *mount)
 
 /* -- Finding ------------------------------------------------------------------------------------------------------- */
 
-static struct vr_mount **bucket_of(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point)
+/* All mounts on a dentry are in one bucket. */
+static vr_bucket *bucket_of(vrift_vfs *vfs, const struct vr_dentry *point)
 {
-    uint64_t hash = ((uint64_t)(uintptr_t)parent ^ (uint64_t)(uintptr_t)point * 3) * 0x9e3779b97f4a7c15ULL;
+    uint64_t hash = ((uint64_t)(uintptr_t)point >> 6) * 0x9e3779b97f4a7c15ULL;
     return &vfs->dcache.mounts[hash >> 32 & (VR_MOUNT_BUCKETS - 1)];
+}
+
+/* parent NULL: whatever is mounted on point. */
+static struct vr_mount *find(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point, uint64_t seq)
+{
+    vr_bucket *at = bucket_of(vfs, point);
+    uint32_t steps = 0;
+    for (struct vr_link *link; (link = atomic_load_explicit(at, memory_order_acquire)); at = &link->next) {
+        struct vr_mount *mount = (struct vr_mount *)(void *)link;
+        if ((++steps & 15) == 0 && atomic_load_explicit(&vfs->dcache.seq, memory_order_relaxed) != seq)
+            return NULL;
+        if (atomic_load_explicit(&mount->point, memory_order_acquire) == point &&
+            (!parent || atomic_load_explicit(&mount->parent, memory_order_acquire) == parent))
+            return mount;
+    }
+    return NULL;
+}
+
+struct vr_mount *vr_mnt_find_at(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point,
+                                uint64_t seq)
+{
+    return find(vfs, parent, point, seq);
 }
 
 struct vr_mount *vr_mnt_find(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point)
 {
-    struct vr_mount *mount = *bucket_of(vfs, parent, point);
-    while (mount && (mount->parent != parent || mount->point != point))
-        mount = mount->hash_next;
-    return mount;
+    return find(vfs, parent, point, atomic_load_explicit(&vfs->dcache.seq, memory_order_relaxed));
 }
 
 struct vr_mount *vr_mnt_on(vrift_vfs *vfs, const struct vr_dentry *point)
 {
-    for (uint32_t i = 0; i < VR_MOUNT_BUCKETS; i++)
-        for (struct vr_mount *mount = vfs->dcache.mounts[i]; mount; mount = mount->hash_next)
-            if (mount->point == point)
-                return mount;
-    return NULL;
+    return find(vfs, NULL, point, atomic_load_explicit(&vfs->dcache.seq, memory_order_relaxed));
 }
 
 void vr_mnt_topmost(vrift_vfs *vfs, struct vr_path *path)
@@ -173,32 +206,34 @@ void vr_mnt_attach(struct vr_mount *mount, struct vr_mount *parent, struct vr_de
 {
     assert(!mount->parent && !mount->point);
     vr_dcache_ref(point);
-    point->mounted++;
+    point->flags |= VR_DENTRY_MOUNTED;
     mount->parent = parent;
     mount->point = point;
     mount->before = parent->last_child;
     mount->after = NULL;
     *(mount->before ? &mount->before->after : &parent->first_child) = mount;
     parent->last_child = mount;
-    struct vr_mount **bucket = bucket_of(mount->sb->vfs, parent, point);
-    mount->hash_next = *bucket;
-    *bucket = mount;
+    vr_bucket *bucket = bucket_of(mount->sb->vfs, point);
+    atomic_store_explicit(&mount->link.next, atomic_load_explicit(bucket, memory_order_relaxed), memory_order_release);
+    atomic_store_explicit(bucket, &mount->link, memory_order_release);
 }
 
 void vr_mnt_detach(struct vr_mount *mount, struct vr_reap *reap)
 {
     struct vr_mount *parent = mount->parent;
     struct vr_dentry *point = mount->point;
-    struct vr_mount **at = bucket_of(mount->sb->vfs, parent, point);
-    while (*at != mount)
-        at = &(*at)->hash_next;
-    *at = mount->hash_next;
+    vr_bucket *at = bucket_of(mount->sb->vfs, point);
+    struct vr_link *link;
+    while ((link = atomic_load_explicit(at, memory_order_relaxed)) != &mount->link)
+        at = &link->next;
+    atomic_store_explicit(at, atomic_load_explicit(&link->next, memory_order_relaxed), memory_order_release);
     *(mount->before ? &mount->before->after : &parent->first_child) = mount->after;
     *(mount->after ? &mount->after->before : &parent->last_child) = mount->before;
     mount->before = mount->after = NULL;
     mount->parent = NULL;
     mount->point = NULL;
-    point->mounted--;
+    if (!vr_mnt_on(mount->sb->vfs, point))
+        point->flags &= (uint16_t)~VR_DENTRY_MOUNTED;
     vr_dcache_unref_locked(point, reap);
 }
 

@@ -65,6 +65,10 @@ void vr_mnt_tree_unlock(vrift_vfs *vfs);
 /* r: what is mounted there, or NULL. */
 struct vr_mount *vr_mnt_find(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point);
 
+/* Likewise without the lock, as vr_dcache_find_at(). */
+struct vr_mount *vr_mnt_find_at(vrift_vfs *vfs, const struct vr_mount *parent, const struct vr_dentry *point,
+                                uint64_t seq);
+
 /* r: any mount on a dentry, in whatever namespace or none; NULL if there is none. */
 struct vr_mount *vr_mnt_on(vrift_vfs *vfs, const struct vr_dentry *point);
 

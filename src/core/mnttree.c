@@ -313,9 +313,9 @@ static int32_t try_abandon(struct vr_mnttree *change, void *payload)
 
 void vr_mnttree_abandon(struct vr_dentry *dentry)
 {
-    vrift_vfs *vfs = dentry->sb->vfs;
+    vrift_vfs *vfs = vr_dcache_sb(dentry)->vfs;
     vr_dcache_read_begin(vfs);
-    bool mounted = dentry->mounted;
+    bool mounted = vr_dcache_mounted(dentry);
     vr_dcache_read_end(vfs);
     if (mounted)
         vr_mnttree_run(vfs, try_abandon, dentry);
@@ -324,7 +324,7 @@ void vr_mnttree_abandon(struct vr_dentry *dentry)
 bool vr_mnttree_is_local_point(const vrift_task *task, const struct vr_dentry *dentry)
 {
     vr_dcache_read_begin(task->vfs);
-    bool mounted = dentry->mounted;
+    bool mounted = vr_dcache_mounted(dentry);
     vr_dcache_read_end(task->vfs);
     if (!mounted)
         return false;

@@ -11,19 +11,19 @@
 static int32_t prepare(struct vr_dentry *dir, const struct vr_component *name, struct vr_inode **inode,
                        struct vr_dentry **dentry)
 {
-    *inode = vr_inode_new(dir->sb);
-    *dentry = vr_dcache_new(dir->sb, name);
+    *inode = vr_inode_new(vr_dcache_sb(dir));
+    *dentry = vr_dcache_new(vr_dcache_sb(dir), name);
     if (*inode && *dentry)
         return 0;
     vr_inode_discard(*inode);
-    vr_dcache_discard(*dentry);
+    vr_dcache_discard(vr_dcache_sb(dir)->vfs, *dentry);
     return -VRIFT_ENOMEM;
 }
 
 int32_t vr_newname_create(struct vr_dentry *dir, const struct vr_component *name, struct vrift_create *how,
                           struct vr_reap *reap, struct vr_dentry **out)
 {
-    vrift_sb *sb = dir->sb;
+    vrift_sb *sb = vr_dcache_sb(dir);
     struct vr_inode *fresh;
     struct vr_dentry *dentry;
     struct vrift_entry entry;
@@ -43,12 +43,12 @@ int32_t vr_newname_create(struct vr_dentry *dir, const struct vr_component *name
         if (vr_is_dir(dentry->inode) && sb->completes)
             dentry->flags |= VR_DENTRY_COMPLETE;
     }
-    vr_dcache_write_begin(sb->vfs);
+    vr_dcache_read_begin(sb->vfs);
     if (!error)
         *out = vr_dcache_add(dir, dentry, now, reap);
     else
         vr_dcache_doubt(dir, name, reap);
-    vr_dcache_write_end(sb->vfs);
+    vr_dcache_read_end(sb->vfs);
     vr_sb_change_end(sb);
     if (!error) {
         vr_inode_attr_forget(dir->inode);
@@ -56,7 +56,7 @@ int32_t vr_newname_create(struct vr_dentry *dir, const struct vr_component *name
         return 0;
     }
     vr_inode_discard(fresh);
-    vr_dcache_discard(dentry);
+    vr_dcache_discard(sb->vfs, dentry);
     return error;
 }
 
@@ -66,25 +66,27 @@ int32_t vr_newname_create_unnamed(struct vr_dentry *dir, struct vrift_create *ho
     struct vr_inode *fresh;
     struct vr_dentry *dentry;
     struct vrift_entry entry;
+    vrift_sb *sb = vr_dcache_sb(dir);
     vr_dcache_name("#unnamed", 8, &name);
     int32_t error = prepare(dir, &name, &fresh, &dentry);
     if (error)
         return error;
     how->size = sizeof *how;
-    uint64_t now = vr_inode_now(dir->sb);
-    error = vr_dispatch_create(dir->inode, NULL, how, &entry);
+    uint64_t now = vr_inode_now(sb);
+    struct vr_inode_extra *extra = vr_inode_extra(fresh);
+    error = extra ? vr_dispatch_create(dir->inode, NULL, how, &entry) : -VRIFT_ENOMEM;
     if (error) {
         vr_inode_discard(fresh);
-        vr_dcache_discard(dentry);
+        vr_dcache_discard(sb->vfs, dentry);
         return error;
     }
-    fresh->tmpfile = (uint32_t)how->flags;
+    atomic_store(&extra->tmpfile, (uint32_t)how->flags);
     dentry->inode = vr_inode_install(fresh, &entry, now);
     if (dentry->inode != fresh)
         vr_inode_unref(fresh);
-    vr_dcache_write_begin(dir->sb->vfs);
+    vr_dcache_read_begin(sb->vfs);
     vr_dcache_attach(dir, dentry);
-    vr_dcache_write_end(dir->sb->vfs);
+    vr_dcache_read_end(sb->vfs);
     *out = dentry;
     return 0;
 }

@@ -6,13 +6,20 @@
  * its superblock, its root dentry and its mount point; an inode holds its superblock's memory. A
  * dentry does not hold its superblock: let the dentry go before the mount.
  *
- * "the dcache lock" is vrift_vfs.dcache.lock. What it guards is read under its read side and changed under its write
- * side. No memory is allocated and nothing is called under it.
+ * "the dcache lock" is vrift_vfs.dcache.lock, a mutex. What it guards is changed under it only. No memory is allocated
+ * and nothing is called under it.
+ *
+ * Dentries, inodes and what hangs on them by an _Atomic pointer live in pools (core/pool.h), so that a walk may read
+ * them without a lock. What such a reader looks at is _Atomic; vrift_vfs.dcache.seq tells it whether what it saw was
+ * true. It never looks at a superblock, whose memory is not of that kind: what it needs of one is copied to the mount.
  */
 #ifndef VR_OBJECT_H
 #define VR_OBJECT_H
 
 #include "core/lockrank.h"
+#include "core/pool.h"
+#include "core/table.h"
+#include "core/wordlock.h"
 #include "platform/os.h"
 
 #include <vrift/backend.h>
@@ -21,9 +28,6 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
-
-/* Words of struct vrift_stat that are kept: all before `spare`. */
-#define VR_ATTR_WORDS (offsetof(struct vrift_stat, spare) / 8)
 
 #define VR_ATTR_LOCKS    64
 #define VR_MOUNT_BUCKETS 256
@@ -44,35 +48,55 @@ struct vr_component {
     const char *name;
     uint32_t length;
     uint32_t hash;
+    uint64_t words[2]; /* its first 16 bytes, zeroes behind its end */
 };
 
-#define VR_DENTRY_HASHED    1u  /* the cache finds it */
-#define VR_DENTRY_COMPLETE  2u  /* a directory, and every name in it is hashed below it */
-#define VR_DENTRY_ROOT      4u  /* of a superblock: never hashed, held by it */
-#define VR_DENTRY_NAME_HEAP 8u  /* name is an allocation of its own */
-#define VR_DENTRY_LISTED    16u /* in one of the clock's rings */
+#define VR_DENTRY_HASHED   1u  /* the cache finds it */
+#define VR_DENTRY_COMPLETE 2u  /* a directory, and every name in it is hashed below it */
+#define VR_DENTRY_ROOT     4u  /* of a superblock: never hashed, held by it */
+#define VR_DENTRY_MOUNTED  8u  /* something is mounted on it, in some namespace */
+#define VR_DENTRY_COUNTED  16u /* it is in the books of the cache */
+#define VR_DENTRY_NEGATIVE 32u /* from the pool of those; it never gets an inode */
 
-/* A name in a directory. refs counts the holders and the children; 0 means cached and unused. */
+/* vr_dentry.refs of a slot that is no dentry at present. */
+#define VR_DENTRY_DEAD 0x80000000u
+
+/* The longest name that lies in the dentry itself. */
+#define VR_DENTRY_INLINE 16u
+
+/* A longer name, in words, zeroes behind its end. */
+struct vr_longname {
+    struct vr_link link;
+    _Atomic uint64_t words[];
+};
+
+/* Slots of long names: of at most 32, 64, 128 and 256 bytes. */
+#define VR_NAME_POOLS 4
+
+/*
+ * A name in a directory. refs counts the holders and the children; 0 means cached and unused: it becomes dead, which
+ * is done under the dcache lock only, or is held anew.
+ */
 struct vr_dentry {
-    struct vr_dentry *hash_next; /* dcache lock; after its death: the reap list */
-    struct vr_dentry *parent;    /* dcache lock; itself for a root */
-    struct vr_inode *inode;      /* dcache lock; NULL: the name does not exist */
-    char *name;                  /* dcache lock */
-    uint32_t hash;               /* dcache lock */
-    uint16_t name_length;        /* dcache lock */
-    uint16_t flags;              /* dcache lock; VR_DENTRY_... */
-    uint32_t mounted;            /* dcache lock; mounts on it, in all namespaces */
-    uint32_t positive;           /* dcache lock; hashed children that exist */
-    uint32_t negative;           /* dcache lock; hashed children that do not */
-    _Atomic uint32_t refs;       /* from 0 to 1 under the dcache lock, read side suffices */
-    _Atomic uint64_t checked_ns; /* when the backend last said so; monotonic */
-    vrift_sb *sb;
-    struct vr_dentry *first_child;               /* dcache lock; hashed and dropped ones */
-    struct vr_dentry *child_next, **child_prev;  /* dcache lock */
-    struct vr_dentry *clock_next, *clock_before; /* dcache lock */
-    _Atomic uint8_t used;                        /* since the clock's hand last passed */
-    char inline_name[];
+    struct vr_link link;                /* of its bucket, dcache lock; after its death: the reap list */
+    _Atomic(struct vr_dentry *) parent; /* dcache lock; itself for a root and for what is not in the cache yet */
+    _Atomic(struct vr_inode *) inode;   /* constant; NULL: the name does not exist */
+    _Atomic uint32_t refs;              /* from 0 to 1 under the dcache lock, or by a walk that looks at seq then */
+    _Atomic uint32_t hash;              /* dcache lock */
+    _Atomic uint16_t flags;             /* dcache lock; VR_DENTRY_... */
+    _Atomic uint8_t name_length;        /* dcache lock */
+    _Atomic uint8_t used;               /* since the clock's hand last passed */
+    uint32_t negative;                  /* dcache lock; hashed children that do not exist */
+    union {
+        _Atomic uint64_t checked_ns; /* where names are not stable: when the backend last said so; monotonic */
+        _Atomic uint64_t positive;   /* where they are: hashed children that exist; dcache lock */
+    };
+    union {
+        _Atomic uint64_t words[2];               /* dcache lock; the name, zeroes behind its end */
+        _Atomic(struct vr_longname *) long_name; /* dcache lock; if name_length > VR_DENTRY_INLINE */
+    };
 };
+_Static_assert(sizeof(void *) != 8 || sizeof(struct vr_dentry) == 64, "a dentry is one cache line");
 
 /* What vr_inode.mode holds above the 16 bits of st_mode: what a check must know without looking further. */
 #define VR_MODE_IMMUTABLE   0x010000u
@@ -82,25 +106,74 @@ struct vr_dentry {
 #define VR_MODE_DEFAULT_ACL 0x100000u /* a directory that may have a default ACL */
 #define VR_MODE_FILE_CAPS   0x200000u /* has security.capability, and the core is to take it away */
 
-/* A file, directory, or whatever else a backend's key names. */
+/* vr_inode.forms: how attributes are kept that can mostly be derived. */
+#define VR_FORM_BLOCKS     3u  /* of these two bits: */
+#define VR_BLOCKS_EXTRA    0u  /*   blocks are in extra */
+#define VR_BLOCKS_NONE     1u  /*   there are none */
+#define VR_BLOCKS_SECTORS  2u  /*   as many as the size takes in units of 512 */
+#define VR_BLOCKS_PAGES    3u  /*   and of 4096 */
+#define VR_FORM_INO        12u /* of these two bits: */
+#define VR_INO_EXTRA       0u  /*   the number is in extra */
+#define VR_INO_KEY         4u  /*   it is the key */
+#define VR_INO_KEY_PLUS    8u  /*   and one more */
+#define VR_FORM_REST       16u /* rdev, version, attributes, nlink, blksize, digest and the seconds of times are in extra */
+#define VR_FORM_KNOWN      32u  /* the attributes are known, though maybe old */
+#define VR_FORM_INSTALLED  64u  /* it has a node; constant once it is seen */
+#define VR_FORM_KEY_INLINE 128u /* the key is 8 bytes, of generation 0; constant likewise */
+
+/*
+ * A file, directory, or whatever else a backend's key names. Attributes are written under the attr lock, each word
+ * with release, while attr_seq is odd. What few inodes need lies in `extra`: see struct vr_inode_extra.
+ */
 struct vr_inode {
-    _Atomic uint32_t refs; /* from 0 it never rises again */
-    _Atomic uint32_t mode; /* type, permissions and VR_MODE_..., for checks; the truth is in attr */
+    struct vr_link link;                    /* sb->inode_lock; after its death: the reap list */
+    vrift_sb *sb;                           /* constant */
+    void *handle;                           /* constant; the backend's */
+    _Atomic(struct vr_inode_extra *) extra; /* NULL until something needs it, then constant */
+    _Atomic uint64_t key;                   /* constant; of 8 bytes, otherwise in extra */
+    _Atomic uint64_t size;                  /* attr_seq, as all to `forms` */
+    _Atomic uint64_t times[4];              /* access, modification, change, birth: seconds << 30 | nanoseconds */
+    _Atomic uint32_t refs;                  /* from 0 it never rises again */
+    _Atomic uint32_t lock;     /* a wordlock. directory: its names. file: exclusive for write, truncate, setattr... */
+    _Atomic uint32_t attr_seq; /* odd while attributes are written; grows with each change */
+    _Atomic uint32_t mode;     /* type, permissions and VR_MODE_... */
     _Atomic uint32_t uid;
     _Atomic uint32_t gid;
-    vrift_sb *sb;
-    _Atomic(char *) link;       /* text of a symlink once it was read; stays until death */
-    _Atomic uint32_t attr_seq;  /* odd while attr is written; written under the attr lock */
-    _Atomic uint32_t stale;     /* the backend said ESTALE: names that mean it are looked up anew */
-    _Atomic uint32_t unlinked;  /* a directory that was removed: no name may be made in it; written under lock */
-    _Atomic uint64_t attr_time; /* when attr was asked, monotonic; 0: unknown. Part of what attr_seq covers */
-    _Atomic uint64_t attr[VR_ATTR_WORDS];
-    _Atomic uint64_t attr_token; /* grows with each change; written under the attr lock */
-    struct vrift_node node;
-    struct vr_inode *hash_next; /* sb->inode_lock; after its death: the reap list */
-    uint32_t key_hash;
-    uint32_t tmpfile;  /* VRIFT_CREATE_TMPFILE and _UNLINKABLE as it was made; set once before it is seen */
-    vr_os_rwlock lock; /* directory: its names. file: exclusive for write, truncate, setattr, link, unlink */
+    _Atomic uint16_t nlink;
+    _Atomic uint16_t version;
+    _Atomic uint8_t mask;     /* VRIFT_STAT_... beyond BASIC, which is always known if anything is, from BTIME on */
+    _Atomic uint8_t forms;    /* VR_FORM_... */
+    _Atomic uint8_t stale;    /* the backend said ESTALE: names that mean it are looked up anew */
+    _Atomic uint8_t unlinked; /* a directory that was removed: no name may be made in it; written under lock */
+};
+_Static_assert(sizeof(void *) != 8 || sizeof(struct vr_inode) == 112, "an inode is slim; what is rare goes to extra");
+
+enum vr_extra_word {
+    VR_EXTRA_INO,
+    VR_EXTRA_BLOCKS,
+    VR_EXTRA_RDEV,
+    VR_EXTRA_VERSION,
+    VR_EXTRA_ATTRIBUTES,
+    VR_EXTRA_NLINK_BLKSIZE, /* nlink << 32 | blksize */
+    VR_EXTRA_ALGORITHM,
+    VR_EXTRA_DIGEST,                        /* four of them */
+    VR_EXTRA_SECONDS = VR_EXTRA_DIGEST + 4, /* four of them, in the order of vr_inode.times */
+    VR_EXTRA_WORDS = VR_EXTRA_SECONDS + 4
+};
+
+/*
+ * What only some inodes need. vr_inode_extra() makes it, zeroed; it lives as long as its inode. To keep a new rare thing
+ * of inodes, add a field here that is good when zero, say who guards it, and let free_extra() of inode.c free what it
+ * points to. Walks without a lock read only what is _Atomic.
+ */
+struct vr_inode_extra {
+    struct vr_link link;        /* the pool's */
+    _Atomic uint64_t attr_time; /* attr_seq; where attributes are not stable: when they were asked, monotonic */
+    _Atomic uint64_t attr[VR_EXTRA_WORDS]; /* attr_seq; as VR_FORM_... say */
+    _Atomic(char *) text;                  /* of a symlink once it was read; stays */
+    struct vrift_key key;                  /* constant; of an inode without VR_FORM_KEY_INLINE */
+    _Atomic uint32_t
+        tmpfile; /* inode lock; VRIFT_CREATE_TMPFILE and _UNLINKABLE as it was made, 0 once it has a name */
 };
 
 /*
@@ -108,18 +181,23 @@ struct vr_inode {
  * mount that was taken out of its namespace is held by that one. Children do not hold their parents.
  */
 struct vr_mount {
-    _Atomic uint32_t refs;      /* the tree's one, users */
-    _Atomic uint32_t flags;     /* VRIFT_MOUNT_... */
-    _Atomic uint32_t writers;   /* who may write through it now */
-    _Atomic uint32_t expiring;  /* VRIFT_UMOUNT_EXPIRE was asked and nobody has used it since */
-    vrift_ns *ns;               /* dcache lock; NULL once it is out of the tree */
-    struct vr_mount *parent;    /* dcache lock; NULL for a namespace's root and a detached one */
-    struct vr_dentry *point;    /* dcache lock; held */
-    struct vr_mount *hash_next; /* dcache lock */
-    vrift_sb *sb;               /* held */
-    struct vr_dentry *root;     /* held */
-    uint64_t id;
-    /* What walks do not look at. Changed in a write section that is also under the tree mutex: either suffices to read. */
+    struct vr_link link;               /* dcache lock; of its bucket */
+    _Atomic(struct vr_mount *) parent; /* dcache lock; NULL for a namespace's root and a detached one */
+    _Atomic(struct vr_dentry *) point; /* dcache lock; held */
+    _Atomic(struct vr_dentry *) root;  /* constant; held */
+    _Atomic uint32_t refs;             /* the tree's one, users; from 0 it never rises again */
+    _Atomic uint32_t flags;            /* VRIFT_MOUNT_... */
+    _Atomic uint32_t writers;          /* who may write through it now */
+    _Atomic uint32_t expiring;         /* VRIFT_UMOUNT_EXPIRE was asked and nobody has used it since */
+    _Atomic uint64_t id;               /* constant */
+    _Atomic uint64_t number;           /* constant; of the superblock */
+    _Atomic uint64_t names_age;        /* constant; of the superblock, VR_AGE_STABLE: any age is good */
+    _Atomic uint64_t attrs_age;        /* likewise */
+    _Atomic uint32_t part;             /* constant; root is not the superblock's */
+    /* What walks do not look at. */
+    vrift_sb *sb; /* constant; held */
+    vrift_ns *ns; /* dcache lock; NULL once it is out of the tree */
+    /* Changed in a write section that is also under the tree mutex: either suffices to read. */
     struct vr_mount *first_child, *last_child;
     struct vr_mount *before, *after; /* siblings */
     /* Propagation; tree mutex. See core/propagate.h. */
@@ -135,18 +213,22 @@ struct vr_mount {
     struct vr_mount *received; /* what is being hung on it */
     struct vr_mount *queue, *next;
 };
+#define VR_AGE_STABLE UINT64_MAX
 
 struct vr_dcache {
-    vr_os_rwlock lock;
-    struct vr_dentry **buckets;      /* lock */
-    uint32_t mask;                   /* lock */
-    struct vr_dentry *ring[2];       /* lock; the clock's hands: 0 existing, 1 negative names */
-    struct vr_mount **mounts;        /* lock; by parent and point */
-    _Atomic uint64_t dentries;       /* written under the lock's write side */
-    _Atomic uint64_t negatives;      /* likewise */
-    _Atomic uint64_t bytes;          /* charged: dentries, inodes, link texts */
-    _Atomic uint64_t negative_bytes; /* written under the lock's write side */
-    _Atomic uint64_t hits, misses, evicted, inodes;
+    /* What walks read. seq is odd while something changes that one could have passed. */
+    _Atomic uint64_t seq;               /* written under lock */
+    struct vr_table table;              /* lock; dentries by parent and name */
+    vr_bucket mounts[VR_MOUNT_BUCKETS]; /* lock; by point */
+    char apart[64];                     /* what follows is written often */
+    vr_os_mutex lock;
+    struct vr_cursor hand[2];   /* lock; the clock's: over existing and negative names */
+    _Atomic uint64_t doomed;    /* lock; slots of negative names to look at for children of removed directories */
+    struct vr_pool dentries[2]; /* that exist, and negative ones */
+    struct vr_pool inodes, extras, mount_pool, long_names[VR_NAME_POOLS];
+    _Atomic uint64_t count[2]; /* written under lock; dentries of either kind */
+    _Atomic uint64_t bytes;    /* of slots in use, tables and link texts */
+    _Atomic uint64_t hits, misses, evicted, live_inodes;
 };
 
 /* Who watches what; see core/watch.h. */
@@ -172,6 +254,7 @@ struct vrift_vfs {
     _Atomic uint64_t next_sb, next_mount;
     _Atomic uint64_t open_files, backend_calls;
     vr_os_mutex attr_lock[VR_ATTR_LOCKS]; /* by inode */
+    struct vr_wordlock_rooms rooms;       /* where who waits for an inode's lock does so */
     vr_os_mutex tree_mutex;               /* one change of the mount trees at a time, propagation crosses them */
     uint64_t next_group;                  /* tree mutex; of peers */
     struct vr_place *places;              /* dcache lock; all of them */
@@ -202,9 +285,8 @@ struct vrift_sb {
     _Atomic uint64_t started;  /* changes of names begun and ended: equal when none is in flight. A look-up */
     _Atomic uint64_t finished; /* that saw one begin asks again under the directory's lock */
     vr_os_mutex inode_lock;
-    struct vr_inode **inodes;     /* inode_lock */
-    _Atomic uint32_t inode_mask;  /* written under inode_lock */
-    _Atomic uint32_t inode_count; /* written under inode_lock */
+    struct vr_table inodes;       /* inode_lock; by key */
+    _Atomic uint64_t inode_count; /* written under inode_lock */
 };
 
 struct vrift_ns {

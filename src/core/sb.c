@@ -9,10 +9,9 @@
 #include "core/mnt.h"
 #include "core/watch.h"
 
-#include <assert.h>
 #include <string.h>
 
-#define FIRST_TABLE 64u
+#define FIRST_TABLE 6u /* log2 */
 
 void vr_sb_inode_lock(vrift_sb *sb)
 {
@@ -43,7 +42,7 @@ static void free_memory(vrift_sb *sb)
     vrift_vfs *vfs = sb->vfs;
     vr_os_mutex_destroy(&sb->rename_mutex);
     vr_os_mutex_destroy(&sb->inode_lock);
-    vr_alloc_free(vfs->allocator, sb->inodes);
+    vr_table_dispose(&sb->inodes, vfs->allocator);
     vr_alloc_free(vfs->allocator, sb->source);
     vr_alloc_free(vfs->allocator, sb);
     vr_vfs_unref(vfs);
@@ -90,15 +89,14 @@ static int32_t ask_consistency(vrift_sb *sb)
 
 static int32_t make_root(vrift_sb *sb)
 {
-    static const struct vr_component slash = {"/", 1, 0};
+    static const struct vr_component slash = {"/", 1, 0, {'/', 0}};
     struct vrift_entry entry;
     struct vr_inode *inode = vr_inode_new(sb);
     struct vr_dentry *root = vr_dcache_new(sb, &slash);
     int32_t error = inode && root ? vr_dispatch_root(sb, &entry) : -VRIFT_ENOMEM;
     if (!error && (entry.attr.mask & VRIFT_STAT_BASIC) != VRIFT_STAT_BASIC) {
-        struct vr_inode asked = {.sb = sb, .node = entry.node};
         struct vrift_stat attr;
-        error = vr_dispatch_getattr(&asked, VRIFT_STAT_BASIC, &attr);
+        error = vr_dispatch_getattr_root(sb, &entry.node, &attr);
         if (error)
             vr_dispatch_forget(sb, &entry.node);
         else
@@ -112,24 +110,23 @@ static int32_t make_root(vrift_sb *sb)
         return 0;
     }
     vr_inode_discard(inode);
-    vr_dcache_discard(root);
+    vr_dcache_discard(sb->vfs, root);
     return error;
 }
 
 static int32_t init_memory(vrift_vfs *vfs, vrift_sb *sb)
 {
-    sb->inodes = vr_alloc_zero(vfs->allocator, FIRST_TABLE, sizeof(struct vr_inode *));
-    if (!sb->inodes)
-        return -VRIFT_ENOMEM;
-    atomic_init(&sb->inode_mask, FIRST_TABLE - 1);
-    int32_t error = vr_os_mutex_init(&sb->inode_lock);
+    int32_t error = vr_table_init(&sb->inodes, FIRST_TABLE, &vfs->dcache.bytes, vfs->allocator);
+    if (error)
+        return error;
+    error = vr_os_mutex_init(&sb->inode_lock);
     if (!error) {
         error = vr_os_mutex_init(&sb->rename_mutex);
         if (error)
             vr_os_mutex_destroy(&sb->inode_lock);
     }
     if (error)
-        vr_alloc_free(vfs->allocator, sb->inodes);
+        vr_table_dispose(&sb->inodes, vfs->allocator);
     return error;
 }
 
@@ -199,11 +196,6 @@ void vrift_sb_unref(vrift_sb *sb)
         return;
     vr_watch_unmount(sb);
     vr_dcache_shrink_sb(sb);
-    struct vr_dentry *root = sb->root;
-    struct vr_inode *inode = root->inode;
-    assert(atomic_load(&root->refs) == 1);
-    vr_alloc_free(sb->vfs->allocator, root);
-    vr_inode_unref(inode);
     vr_sb_let_go(sb);
 }
 

@@ -42,7 +42,12 @@ static int32_t init_locks(vrift_vfs *vfs)
             return error;
         }
     }
-    int32_t error = vr_os_mutex_init(&vfs->tree_mutex);
+    int32_t error = vr_wordlock_init(&vfs->rooms);
+    if (!error) {
+        error = vr_os_mutex_init(&vfs->tree_mutex);
+        if (error)
+            vr_wordlock_dispose(&vfs->rooms);
+    }
     for (int i = 0; error && i < VR_ATTR_LOCKS; i++)
         vr_os_mutex_destroy(&vfs->attr_lock[i]);
     return error;
@@ -50,6 +55,7 @@ static int32_t init_locks(vrift_vfs *vfs)
 
 static void dispose_locks(vrift_vfs *vfs)
 {
+    vr_wordlock_dispose(&vfs->rooms);
     vr_os_mutex_destroy(&vfs->tree_mutex);
     for (int i = 0; i < VR_ATTR_LOCKS; i++)
         vr_os_mutex_destroy(&vfs->attr_lock[i]);
@@ -127,9 +133,9 @@ int32_t vrift_vfs_stats(vrift_vfs *vfs, struct vrift_vfs_stats *out)
     if (!vfs || !out)
         return -VRIFT_EINVAL;
     memset(out, 0, sizeof *out);
-    out->dentries = atomic_load(&vfs->dcache.dentries);
-    out->negative = atomic_load(&vfs->dcache.negatives);
-    out->inodes = atomic_load(&vfs->dcache.inodes);
+    out->negative = atomic_load(&vfs->dcache.count[1]);
+    out->dentries = atomic_load(&vfs->dcache.count[0]) + out->negative;
+    out->inodes = atomic_load(&vfs->dcache.live_inodes);
     out->cache_bytes = atomic_load(&vfs->dcache.bytes);
     out->hits = atomic_load(&vfs->dcache.hits);
     out->misses = atomic_load(&vfs->dcache.misses);

@@ -33,7 +33,7 @@ static bool same_path(const struct vr_path *a, const struct vr_path *b)
 /* Over the mounts on a path to the topmost one's root. */
 static int32_t cross_mounts(struct vr_walk *walk, struct vr_path *path)
 {
-    while (path->dentry->mounted) {
+    while (vr_dcache_mounted(path->dentry)) {
         struct vr_mount *mount = vr_mnt_find(walk->task->vfs, path->mount, path->dentry);
         if (!mount)
             break;
@@ -68,7 +68,7 @@ static int32_t step_up(struct vr_walk *walk)
         if (path.dentry != path.mount->root) {
             path.dentry = path.dentry->parent;
             /* Moved out of what a bind mount shows, it has no parent there. */
-            if (path.mount->root != path.mount->sb->root && !vr_dcache_below(path.dentry, path.mount->root))
+            if (path.mount->part && !vr_dcache_below(path.dentry, path.mount->root))
                 return -VRIFT_ENOENT;
             break;
         }
@@ -103,7 +103,8 @@ static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link)
         vr_mnt_is(link->mount, VRIFT_MOUNT_NOSYMFOLLOW))
         return -VRIFT_ELOOP;
     struct vr_inode *inode = link->dentry->inode;
-    const char *text = atomic_load_explicit(&inode->link, memory_order_acquire);
+    const struct vr_inode_extra *extra = vr_inode_extra_of(inode);
+    const char *text = extra ? atomic_load_explicit(&extra->text, memory_order_acquire) : NULL;
     if (!text)
         return NEED_LINK;
     walk->followed++;
@@ -120,7 +121,7 @@ static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link)
 
 static bool is_current(struct vr_walk *walk, const struct vr_dentry *dentry)
 {
-    const vrift_sb *sb = dentry->sb;
+    const vrift_sb *sb = vr_dcache_sb(dentry);
     if (dentry->inode && atomic_load_explicit(&dentry->inode->stale, memory_order_relaxed))
         return false;
     if (sb->names_stable)

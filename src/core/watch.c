@@ -364,7 +364,7 @@ static void end_nameless(struct vr_inode *inode, bool nameless, bool in_use)
     vr_watch_lock(vfs);
     struct vr_watched *watched = find(vfs, inode);
     if (watched) {
-        watched->nameless = watched->nameless || nameless || inode->tmpfile;
+        watched->nameless = watched->nameless || nameless || vr_inode_tmpfile(inode);
         if (watched->nameless && !in_use)
             end_all(watched, VRIFT_IN_DELETE_SELF, &ended);
     }
@@ -474,7 +474,8 @@ static int32_t add_once(vrift_watch_queue *queue, vrift_task *task, int32_t dirf
         result = prepare(task->vfs, &adding);
     if (!result) {
         vr_watch_lock(task->vfs);
-        result = put_watch(queue, walk.path.dentry->sb, whole ? NULL : walk.path.dentry->inode, mask, &adding);
+        result =
+            put_watch(queue, vr_dcache_sb(walk.path.dentry), whole ? NULL : walk.path.dentry->inode, mask, &adding);
         vr_watch_unlock(task->vfs);
         grow(task->vfs);
     }

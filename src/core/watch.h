@@ -11,7 +11,7 @@
 #ifndef VR_WATCH_H
 #define VR_WATCH_H
 
-#include "core/object.h"
+#include "core/dcache.h"
 
 #include <vrift/watch.h>
 
@@ -115,14 +115,14 @@ static inline void vr_watch_moved(struct vr_inode *old_dir, const struct vr_comp
 /* Something happened to what the dentry names: to it, and to its directory under its name. */
 static inline void vr_watch_dentry(struct vr_dentry *dentry, uint32_t mask)
 {
-    if (mask && vr_watch_any(dentry->sb->vfs))
+    if (mask && vr_watch_any(vr_dcache_sb(dentry)->vfs))
         vr_watch_file_now(dentry, mask, false);
 }
 
 /* Likewise through an open file, to which VRIFT_IN_EXCL_UNLINK applies. */
 static inline void vr_watch_file(struct vr_dentry *dentry, uint32_t mask)
 {
-    if (vr_watch_any(dentry->sb->vfs))
+    if (vr_watch_any(vr_dcache_sb(dentry)->vfs))
         vr_watch_file_now(dentry, mask, true);
 }
 

@@ -69,16 +69,15 @@ void vr_watch_moved_now(struct vr_inode *old_dir, const struct vr_component *old
 /* The name is copied and the directory held, since a rename may come along. */
 void vr_watch_file_now(struct vr_dentry *dentry, uint32_t mask, bool by_file)
 {
-    vrift_vfs *vfs = dentry->sb->vfs;
+    vrift_vfs *vfs = vr_dcache_sb(dentry)->vfs;
     char name[VRIFT_NAME_MAX + 1];
-    struct vr_watch_note note = {.sb = dentry->sb, .mask = mask, .self = true};
+    struct vr_watch_note note = {.sb = vr_dcache_sb(dentry), .mask = mask, .self = true};
     vr_dcache_read_begin(vfs);
     note.inode = dentry->inode;
     if (dentry->parent != dentry) {
         note.dir = dentry->parent->inode;
         note.name = name;
-        note.length = dentry->name_length;
-        memcpy(name, dentry->name, dentry->name_length);
+        note.length = (uint32_t)vr_dcache_name_of(dentry, name);
         vr_inode_ref(note.dir);
     }
     note.unlinked = by_file && !vr_dcache_hashed(dentry);

@@ -49,6 +49,19 @@ static inline void vr_os_prefetch(const void *address)
 #endif
 }
 
+/* The number of the highest bit set; value is not 0. */
+static inline uint32_t vr_os_log2(uint32_t value)
+{
+#if defined(__GNUC__)
+    return 31u - (uint32_t)__builtin_clz(value);
+#else
+    uint32_t bit = 0;
+    while (value >>= 1)
+        bit++;
+    return bit;
+#endif
+}
+
 /* Processors this process may use, at least 1. */
 uint32_t vr_os_processors(void);
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A hash table that grows by one bucket at a time (linear hashing, Litwin 1980): with n buckets in use, a hash is
+ * cut to the bits of the next power of two, and to one bit less if that bucket is not in use yet. Bucket n comes into
+ * use by splitting the one it was a part of. Buckets lie in segments, each as long as all before it together, that
+ * never move: nothing is copied, and a reader without a lock may always follow what it finds.
+ */
+#ifndef VR_TABLE_H
+#define VR_TABLE_H
+
+#include "core/pool.h"
+
+#define VR_TABLE_SEGMENTS 24
+
+typedef _Atomic(struct vr_link *) vr_bucket;
+typedef uint32_t (*vr_table_hash_fn)(const struct vr_link *link);
+
+struct vr_table {
+    _Atomic uint32_t buckets; /* in use */
+    uint32_t first;           /* log2 of the first segment's length */
+    _Atomic(vr_bucket *) segments[VR_TABLE_SEGMENTS];
+    _Atomic uint64_t *charged;
+};
+
+int32_t vr_table_init(struct vr_table *table, uint32_t first, _Atomic uint64_t *charged,
+                      const struct vrift_allocator *allocator);
+void vr_table_dispose(struct vr_table *table, const struct vrift_allocator *allocator);
+
+static inline vr_bucket *vr_table_at(const struct vr_table *table, uint32_t index)
+{
+    uint32_t above = index >> table->first;
+    uint32_t segment = above ? vr_os_log2(above) + 1 : 0;
+    uint32_t start = above ? 1u << (segment - 1 + table->first) : 0;
+    return atomic_load_explicit(&table->segments[segment], memory_order_acquire) + (index - start);
+}
+
+static inline vr_bucket *vr_table_bucket(const struct vr_table *table, uint32_t hash)
+{
+    uint32_t buckets = atomic_load_explicit(&table->buckets, memory_order_acquire);
+    uint32_t mask = (2u << vr_os_log2(buckets - 1)) - 1;
+    uint32_t index = hash & mask;
+    return vr_table_at(table, index < buckets ? index : index & mask >> 1);
+}
+
+/*
+ * Growing is done in two steps, as no memory may be allocated under the lock that guards the table. Before the lock:
+ * the segment that will be wanted next, or NULL. Under it: splits at most so many buckets while there are more entries
+ * than buckets times `load`. Returns what of `ahead` was not used, for the caller to free.
+ */
+vr_bucket *vr_table_ahead(const struct vr_table *table, const struct vrift_allocator *allocator);
+vr_bucket *vr_table_grow(struct vr_table *table, uint64_t entries, uint32_t load, uint32_t most,
+                         vr_table_hash_fn hash_of, vr_bucket *ahead);
+
+#endif
