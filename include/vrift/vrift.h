@@ -15,6 +15,8 @@
 #include <vrift/file.h>
 #include <vrift/map.h>
 #include <vrift/watch.h>
+#include <vrift/wait.h>
+#include <vrift/lock.h>
 #include <vrift/backends.h>
 #include <vrift/store.h>
 #include <vrift/snapshot.h>

@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
+#include "core/lock.h"
 #include "core/mnt.h"
 #include "core/watch.h"
 
@@ -36,6 +37,7 @@ int32_t vr_description_put(vrift_file *file)
     int32_t error = 0;
     if (file->told)
         vr_watch_file(file->path.dentry, file->writable ? VRIFT_IN_CLOSE_WRITE : VRIFT_IN_CLOSE_NOWRITE);
+    vr_lock_released(file);
     if (file->opened) {
         error = vr_dispatch_release(file->path.dentry->inode, file->handle);
         /* What was written may have reached the backend only now. */

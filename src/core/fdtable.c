@@ -2,6 +2,8 @@
 #include "core/fdtable.h"
 
 #include "core/alloc.h"
+#include "core/description.h"
+#include "core/lock.h"
 
 #include <vrift/file.h>
 
@@ -31,6 +33,8 @@ struct vr_fdtable *vr_fdtable_new(vrift_vfs *vfs, uint32_t limit)
     }
     atomic_init(&table->refs, 1);
     table->limit = limit;
+    /* Never 0 nor, as a process id, negative. */
+    table->number = 1 + atomic_fetch_add_explicit(&vfs->next_table, 1, memory_order_relaxed) % 0x7fffffff;
     return table;
 }
 
@@ -39,7 +43,8 @@ void vr_fdtable_unref(vrift_vfs *vfs, struct vr_fdtable *table)
     if (!table || atomic_fetch_sub_explicit(&table->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (uint32_t i = 0; i < table->count; i++)
-        vrift_file_unref(table->slots[i].file);
+        if (table->slots[i].file)
+            (void)vr_fdtable_closed(table, table->slots[i].file);
     vr_alloc_free(vfs->allocator, table->slots);
     vr_os_mutex_destroy(&table->lock);
     vr_alloc_free(vfs->allocator, table);
@@ -55,6 +60,20 @@ int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out)
         return -VRIFT_EBADF;
     *out = file;
     return 0;
+}
+
+bool vr_fdtable_holds(struct vr_fdtable *table, int32_t fd, const vrift_file *file)
+{
+    lock_table(table);
+    bool holds = fd >= 0 && (uint32_t)fd < table->count && table->slots[fd].file == file;
+    unlock_table(table);
+    return holds;
+}
+
+int32_t vr_fdtable_closed(struct vr_fdtable *table, vrift_file *file)
+{
+    vr_lock_closed(table, file);
+    return vr_description_put(file);
 }
 
 int32_t vr_fdtable_get_open(struct vr_fdtable *table, int32_t fd, vrift_file **out)

@@ -16,16 +16,25 @@ int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out);
 /* Likewise unless it was opened with O_PATH. */
 int32_t vr_fdtable_get_open(struct vr_fdtable *table, int32_t fd, vrift_file **out);
 
+/* Is that still what the descriptor means? */
+bool vr_fdtable_holds(struct vr_fdtable *table, int32_t fd, const vrift_file *file);
+
+/*
+ * What was taken out of a table is closed: its POSIX locks go, and then the table's reference. Answers what the
+ * backend says to the release, if that was the last one.
+ */
+int32_t vr_fdtable_closed(struct vr_fdtable *table, vrift_file *file);
+
 /* Takes the lowest free descriptor, to be filled or cancelled. -VRIFT_EMFILE, -VRIFT_ENOMEM. */
 int32_t vr_fdtable_reserve(vrift_vfs *vfs, struct vr_fdtable *table, int32_t *out);
 /* Takes over the reference on file. */
 void vr_fdtable_fill(struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec);
 void vr_fdtable_cancel(struct vr_fdtable *table, int32_t fd);
 
-/* Takes a descriptor out; its reference is the caller's. */
+/* Takes a descriptor out; its reference is the caller's, for vr_fdtable_closed(). */
 int32_t vr_fdtable_remove(struct vr_fdtable *table, int32_t fd, vrift_file **out);
 
-/* Puts file at fd, taking over the reference; what was there is the caller's (NULL: nothing). */
+/* Puts file at fd, taking over the reference; what was there is the caller's, likewise (NULL: nothing). */
 int32_t vr_fdtable_replace(vrift_vfs *vfs, struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec,
                            vrift_file **before);
 

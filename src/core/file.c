@@ -26,7 +26,7 @@ int32_t vrift_close(vrift_task *task, int32_t fd)
     if (!task)
         return -VRIFT_EINVAL;
     int32_t error = vr_fdtable_remove(task->files, fd, &file);
-    return error ? error : vr_description_put(file);
+    return error ? error : vr_fdtable_closed(task->files, file);
 }
 
 int32_t vrift_task_file(vrift_task *task, int32_t fd, vrift_file **out)
@@ -72,7 +72,8 @@ int32_t vrift_dup3(vrift_task *task, int32_t old_fd, int32_t new_fd, uint64_t fl
         vrift_file_unref(file);
         return error;
     }
-    vrift_file_unref(before);
+    if (before)
+        (void)vr_fdtable_closed(task->files, before);
     return new_fd;
 }
 

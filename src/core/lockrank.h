@@ -24,6 +24,8 @@ enum vr_rank {
     /* per instance */
     VR_RANK_MOUNT = 0x10000, /* the shape of a mount tree */
     VR_RANK_DCACHE,          /* names, mount table, where tasks stand */
+    VR_RANK_CANCEL,          /* who waits with a cancel */
+    VR_RANK_SLEEP,           /* what callers wait under: lock lists */
     VR_RANK_LEAF,            /* whatever is taken last */
     VR_RANK_POOL,            /* free slots; under any lock, and nothing under it */
 };

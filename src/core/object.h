@@ -242,6 +242,24 @@ struct vr_watches {
     _Atomic uint32_t filter[VR_WATCH_FILTER]; /* watched objects by hash; written under lock */
 };
 
+#define VR_LOCK_SHARDS  16
+#define VR_LOCK_BUCKETS 16
+
+struct vr_lockset;
+struct vr_lock_waiter;
+
+/* Locks of files, by inode; see lock.h. */
+struct vr_lock_shard {
+    vr_os_mutex mutex;                           /* rank VR_RANK_SLEEP */
+    struct vr_lockset *buckets[VR_LOCK_BUCKETS]; /* mutex */
+};
+
+struct vr_locktable {
+    struct vr_lock_shard shards[VR_LOCK_SHARDS];
+    vr_os_mutex graph_lock;      /* a leaf */
+    struct vr_lock_waiter *tied; /* graph_lock; who waits for whom */
+};
+
 struct vrift_vfs {
     _Atomic uint32_t refs;
     struct vrift_allocator own_allocator;
@@ -258,6 +276,8 @@ struct vrift_vfs {
     vr_os_mutex tree_mutex;               /* one change of the mount trees at a time, propagation crosses them */
     uint64_t next_group;                  /* tree mutex; of peers */
     struct vr_place *places;              /* dcache lock; all of them */
+    _Atomic uint32_t next_table;
+    struct vr_locktable locks;
     struct vr_dcache dcache;
     struct vr_watches watches;
 };
@@ -315,7 +335,9 @@ struct vr_slot {
 };
 
 struct vr_fdtable {
-    _Atomic uint32_t refs; /* tasks that share it */
+    _Atomic uint32_t refs;   /* tasks that share it */
+    _Atomic uint32_t locked; /* it has set POSIX locks, and may still hold some */
+    uint32_t number;         /* of the table; stands for a process id where locks are told */
     vr_os_mutex lock;
     struct vr_slot *slots; /* lock */
     uint32_t count;        /* lock */
@@ -343,6 +365,7 @@ struct vrift_task {
 
 struct vrift_file {
     _Atomic uint32_t refs;
+    _Atomic uint32_t locked; /* locks were set through it */
     uint32_t readable : 1;
     uint32_t writable : 1; /* the mount counts it as a writer */
     uint32_t opened : 1;   /* the backend's open has succeeded: release it */

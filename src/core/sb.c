@@ -205,9 +205,15 @@ int32_t vrift_sb_capability(vrift_sb *sb, uint32_t capability, struct vrift_capa
         return -VRIFT_EINVAL;
     struct vrift_capability answer;
     int32_t error = vr_dispatch_capability(sb, capability, &answer);
-    if (!error)
-        *out = answer;
-    return error;
+    if (error)
+        return error;
+    if (capability == VRIFT_CAPABILITY_LOCKS) {
+        /* The core's own, whatever is below; see lock.h. */
+        answer.effective = VRIFT_SUPPORT_EMULATED;
+        answer.error = 0;
+    }
+    *out = answer;
+    return 0;
 }
 
 int32_t vrift_sb_consistency(vrift_sb *sb, uint32_t aspect, struct vrift_consistency *out)

@@ -2,6 +2,7 @@
 #include "core/alloc.h"
 #include "core/copyin.h"
 #include "core/dcache.h"
+#include "core/lock.h"
 #include "core/object.h"
 #include "core/watch.h"
 
@@ -48,6 +49,13 @@ static int32_t init_locks(vrift_vfs *vfs)
         if (error)
             vr_wordlock_dispose(&vfs->rooms);
     }
+    if (!error) {
+        error = vr_lock_init(vfs);
+        if (error) {
+            vr_os_mutex_destroy(&vfs->tree_mutex);
+            vr_wordlock_dispose(&vfs->rooms);
+        }
+    }
     for (int i = 0; error && i < VR_ATTR_LOCKS; i++)
         vr_os_mutex_destroy(&vfs->attr_lock[i]);
     return error;
@@ -55,6 +63,7 @@ static int32_t init_locks(vrift_vfs *vfs)
 
 static void dispose_locks(vrift_vfs *vfs)
 {
+    vr_lock_dispose(vfs);
     vr_wordlock_dispose(&vfs->rooms);
     vr_os_mutex_destroy(&vfs->tree_mutex);
     for (int i = 0; i < VR_ATTR_LOCKS; i++)

@@ -444,6 +444,27 @@ static void every_capability_has_an_answer(struct world *world)
     check_error(-VRIFT_EINVAL, vrift_sb_consistency(world->sb, VRIFT_ASPECT_COUNT, &consistency));
 }
 
+/* The core's, so each backend has them; a reader may lock whole files for itself, but not ranges. */
+static void files_are_locked(struct world *world)
+{
+    struct vrift_capability answer;
+    struct vrift_lock read = {.size = sizeof read, .type = VRIFT_F_RDLCK}, write = {.size = sizeof write};
+    write.type = VRIFT_F_WRLCK;
+    check_ok(vrift_sb_capability(world->sb, VRIFT_CAPABILITY_LOCKS, &answer));
+    assert_int_equal(answer.effective, VRIFT_SUPPORT_EMULATED);
+    int32_t one = open_file(world->task, "/hello", VRIFT_O_RDONLY);
+    int32_t other = open_file(world->task, "/hello", VRIFT_O_RDONLY);
+    check_ok(vrift_flock(world->task, one, VRIFT_LOCK_EX, NULL));
+    check_error(-VRIFT_EAGAIN, vrift_flock(world->task, other, VRIFT_LOCK_SH | VRIFT_LOCK_NB, NULL));
+    check_ok(vrift_setlk(world->task, one, 0, &read, NULL));
+    check_error(-VRIFT_EBADF, vrift_setlk(world->task, one, 0, &write, NULL));
+    check_ok(vrift_getlk(world->task, other, VRIFT_SETLK_OFD, &write));
+    assert_int_equal(write.type, VRIFT_F_RDLCK);
+    check_ok(vrift_close(world->task, one));
+    check_ok(vrift_flock(world->task, other, VRIFT_LOCK_EX | VRIFT_LOCK_NB, NULL));
+    check_ok(vrift_close(world->task, other));
+}
+
 static void *read_around(void *payload)
 {
     vrift_task *task = payload;
@@ -509,6 +530,7 @@ const struct test_case read_cases[] = {
     {"a_deep_tree_can_be_walked", a_deep_tree_can_be_walked},
     {"dot_dot_leads_back_and_stays_at_the_root", dot_dot_leads_back_and_stays_at_the_root},
     {"the_file_system_describes_itself", the_file_system_describes_itself},
+    {"files_are_locked", files_are_locked},
     {"every_capability_has_an_answer", every_capability_has_an_answer},
     {"four_threads_read_at_once", four_threads_read_at_once},
     {NULL, NULL},

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Random plays with locks, given by processes of the kernel and by tasks of libvrift at once: every answer, and after
+ * every step what is locked, must be the same.
+ *
+ *   lock_kernel_test [--ops N] [--seed S]
+ */
+#include "locks/lockplay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t ops = 4000, seed = 1;
+
+/* What the random choice needs to know. */
+struct state {
+    uint64_t random;
+    int alive[PLAY_ACTORS];
+    int open[PLAY_ACTORS][PLAY_SLOTS]; /* the slot has a file, or had one when it was last looked at */
+};
+
+static uint32_t any(struct state *state, uint32_t below)
+{
+    state->random = state->random * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (uint32_t)(state->random >> 33) % below;
+}
+
+static int any_actor(struct state *state, int alive)
+{
+    int actor = 1 + (int)any(state, PLAY_ACTORS - 1);
+    for (int tries = 0; tries < PLAY_ACTORS && state->alive[actor] != alive; tries++)
+        actor = actor % (PLAY_ACTORS - 1) + 1;
+    return state->alive[actor] == alive ? actor : 0;
+}
+
+static void any_range(struct state *state, struct play_command *c)
+{
+    static const int64_t odd[] = {INT64_MAX, INT64_MAX - 1, INT64_MIN, -1, -5, INT64_MAX / 2};
+    static const int whences[] = {VRIFT_SEEK_SET, VRIFT_SEEK_SET, VRIFT_SEEK_SET, VRIFT_SEEK_CUR, VRIFT_SEEK_END, 7};
+    c->whence = whences[any(state, any(state, 4) ? 3 : 6)];
+    c->start = any(state, PLAY_RANGE);
+    c->length = any(state, 8) ? any(state, 8) : 0;
+    if (!any(state, 6))
+        c->length = -(int64_t)any(state, 8);
+    if (!any(state, 12))
+        c->start = -(int64_t)any(state, PLAY_RANGE);
+    if (!any(state, 40))
+        c->start = odd[any(state, 6)];
+    if (!any(state, 40))
+        c->length = odd[any(state, 6)];
+    c->type = (int)any(state, any(state, 30) ? 3 : 5);
+    if (!any(state, 30))
+        c->pid = 7;
+}
+
+static struct play_command any_command(struct state *state)
+{
+    static const uint64_t modes[] = {VRIFT_O_RDWR,   VRIFT_O_RDWR, VRIFT_O_RDWR,   VRIFT_O_RDONLY,
+                                     VRIFT_O_WRONLY, VRIFT_O_PATH, VRIFT_O_ACCMODE};
+    static const uint64_t flocks[] = {
+        VRIFT_LOCK_SH, VRIFT_LOCK_EX, VRIFT_LOCK_UN, VRIFT_LOCK_SH, VRIFT_LOCK_EX, 0, 3, 32};
+    struct play_command c = {.actor = any_actor(state, 1)};
+    int choice = (int)any(state, 100);
+    int spare = any_actor(state, 0);
+    c.slot = (int)any(state, PLAY_SLOTS);
+    if (!state->open[c.actor][c.slot])
+        c.slot = (int)any(state, PLAY_SLOTS);
+    c.other = (int)any(state, PLAY_SLOTS);
+    c.file = (int)any(state, PLAY_FILES);
+    if (choice < 15) {
+        c.op = PLAY_OPEN;
+        c.flags = modes[any(state, 7)];
+    } else if (choice < 23) {
+        c.op = PLAY_CLOSE;
+    } else if (choice < 28) {
+        c.op = PLAY_DUP;
+        if (c.other == c.slot)
+            c.op = PLAY_CLOSE;
+    } else if (choice < 32 && spare) {
+        c.op = PLAY_FORK;
+        c.other = spare;
+    } else if (choice < 34 && state->alive[1] + state->alive[2] + state->alive[3] + state->alive[4] > 2) {
+        c.op = PLAY_QUIT;
+    } else if (choice < 37) {
+        c.op = PLAY_SEEK;
+        c.start = any(state, 12);
+    } else if (choice < 50) {
+        c.op = PLAY_FLOCK;
+        c.flags = flocks[any(state, any(state, 20) ? 5 : 8)] | VRIFT_LOCK_NB;
+    } else {
+        c.op = choice < 90 ? PLAY_SETLK : PLAY_GETLK;
+        c.flags = any(state, 3) ? 0 : VRIFT_SETLK_OFD;
+        any_range(state, &c);
+    }
+    return c;
+}
+
+static void print_command(const struct play_command *c)
+{
+    static const char *const names[] = {"open", "close", "dup",   "fork",  "quit",
+                                        "seek", "flock", "setlk", "getlk", "look"};
+    print_error("# actor %d: %s slot %d other %d file %d flags %#llx type %d whence %d start %lld length %lld pid %d\n",
+                c->actor, names[c->op], c->slot, c->other, c->file, (unsigned long long)c->flags, c->type, c->whence,
+                (long long)c->start, (long long)c->length, c->pid);
+}
+
+static int same_lock(const struct play_lock *a, const struct play_lock *b)
+{
+    return a->type == b->type && a->whence == b->whence && a->pid == b->pid && a->start == b->start &&
+           a->length == b->length;
+}
+
+static void print_lock(const char *who, const struct play_lock *lock)
+{
+    print_error("#   %s: type %d whence %d pid %d start %lld length %lld\n", who, lock->type, lock->whence, lock->pid,
+                (long long)lock->start, (long long)lock->length);
+}
+
+static int compare_locks(const char *what, const struct play_lock *kernel, const struct play_lock *ours)
+{
+    if (same_lock(kernel, ours))
+        return 0;
+    print_error("# %s\n", what);
+    print_lock("the kernel", kernel);
+    print_lock("libvrift", ours);
+    return 1;
+}
+
+static int compare(const struct play_reply *kernel, const struct play_reply *ours)
+{
+    int wrong = 0;
+    if (kernel->result != ours->result) {
+        print_error("# the kernel answered %lld, libvrift %lld\n", (long long)kernel->result, (long long)ours->result);
+        wrong = 1;
+    }
+    wrong += compare_locks("F_GETLK", &kernel->lock, &ours->lock);
+    for (int file = 0; file < PLAY_FILES; file++) {
+        char what[40];
+        for (int at = 0; at < PLAY_RANGE + 2; at++) {
+            snprintf(what, sizeof what, "file %d at %d", file, at);
+            wrong += compare_locks(what, &kernel->seen[file][at], &ours->seen[file][at]);
+        }
+        if (kernel->flocks[file] != ours->flocks[file]) {
+            print_error("# flock of file %d: the kernel %d, libvrift %d\n", file, kernel->flocks[file],
+                        ours->flocks[file]);
+            wrong = 1;
+        }
+    }
+    return wrong;
+}
+
+static int step(struct kernel_play *kernel, struct vrift_play *ours, const struct play_command *command)
+{
+    struct play_reply theirs, reply;
+    kernel_play_send(kernel, command);
+    assert_true(kernel_play_replied(kernel, command->actor, 20000, &theirs));
+    vrift_play_do(ours, command, &reply);
+    return compare(&theirs, &reply);
+}
+
+static void follow(struct state *state, const struct play_command *c)
+{
+    if (c->op == PLAY_OPEN)
+        state->open[c->actor][c->slot] = 1;
+    else if (c->op == PLAY_CLOSE)
+        state->open[c->actor][c->slot] = 0;
+    else if (c->op == PLAY_DUP)
+        state->open[c->actor][c->other] = state->open[c->actor][c->slot];
+    else if (c->op == PLAY_FORK)
+        memcpy(state->open[c->other], state->open[c->actor], sizeof state->open[0]);
+    if (c->op == PLAY_FORK)
+        state->alive[c->other] = 1;
+    else if (c->op == PLAY_QUIT)
+        state->alive[c->actor] = 0;
+}
+
+static void random_plays_go_the_same_way(void **state_unused)
+{
+    (void)state_unused;
+    const struct play_command born = {.op = PLAY_FORK, .actor = 0, .other = 1}, look = {.op = PLAY_LOOK};
+    struct state state = {.random = seed * 2 + 1};
+    uint64_t answered[2] = {0, 0};
+    char *directory = temporary_directory();
+    struct kernel_play *kernel = kernel_play_new(directory);
+    struct vrift_play *ours = vrift_play_new();
+    state.alive[1] = 1;
+    assert_int_equal(step(kernel, ours, &born), 0);
+    for (uint64_t i = 0; i < ops; i++) {
+        struct play_command command = any_command(&state);
+        int wrong = step(kernel, ours, &command);
+        follow(&state, &command);
+        wrong += step(kernel, ours, &look);
+        if (wrong) {
+            print_error("# step %llu of seed %llu:\n", (unsigned long long)i, (unsigned long long)seed);
+            print_command(&command);
+            fail();
+        }
+        answered[command.op == PLAY_SETLK]++;
+    }
+    printf("# %llu steps of seed %llu, %llu of them setting locks\n", (unsigned long long)ops, (unsigned long long)seed,
+           (unsigned long long)answered[1]);
+    vrift_play_free(ours);
+    kernel_play_free(kernel);
+    remove_temporary_directory(directory);
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (!strcmp(argv[i], "--ops"))
+            ops = strtoull(argv[i + 1], NULL, 10);
+        else if (!strcmp(argv[i], "--seed"))
+            seed = strtoull(argv[i + 1], NULL, 10);
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_plays_go_the_same_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
