@@ -144,10 +144,10 @@ static int32_t tie(vrift_vfs *vfs, struct vr_lock_waiter *waiter, const struct v
     vr_lockrank_take(VR_RANK_LEAF);
     vr_os_mutex_lock(&table->graph_lock);
     untie(waiter);
+    waiter->blocker = blocker->owner;
     if (is_posix(&waiter->request->want) && waits_for(table, blocker->owner, &waiter->request->want.owner)) {
         error = -VRIFT_EDEADLK;
     } else if (is_posix(blocker)) {
-        waiter->blocker = blocker->owner;
         waiter->tied = true;
         waiter->tied_next = table->tied;
         waiter->tied_before = &table->tied;
@@ -190,6 +190,16 @@ static void dequeue(struct vr_lockset *set, struct vr_lock_waiter **at)
         set->last = at;
 }
 
+/* s: is who was in a waiter's way in it still? As on Linux it looks for circles only when it has to wait for another. */
+static bool still_blocks(const struct vr_lockset *set, const struct vr_lock_waiter *waiter)
+{
+    const struct vr_lock *want = &waiter->request->want;
+    for (const struct vr_lock *lock = set->lists[waiter->request->list]; lock; lock = lock->next)
+        if (vr_lockset_same(&lock->owner, &waiter->blocker) && vr_lockset_excludes(lock, want))
+            return true;
+    return false;
+}
+
 /* s: ends the waiting of all whose lock can be set now, or that would wait in a circle; true if one was set. */
 static bool serve_once(vrift_vfs *vfs, struct vr_lockset *set)
 {
@@ -197,7 +207,7 @@ static bool serve_once(vrift_vfs *vfs, struct vr_lockset *set)
     for (struct vr_lock_waiter **at = &set->first; *at;) {
         struct vr_lock_waiter *waiter = *at;
         const struct vr_lock *blocker = vr_lockset_conflict(set, waiter->request->list, &waiter->request->want);
-        int32_t result = blocker ? tie(vfs, waiter, blocker) : 0;
+        int32_t result = blocker && !still_blocks(set, waiter) ? tie(vfs, waiter, blocker) : 0;
         if (blocker && !result) {
             at = &waiter->next;
             continue;

@@ -50,7 +50,7 @@ struct vr_lock_waiter {
     bool done;                                       /* s: out of the queue, `result` says how it went */
     int32_t result;                                  /* s */
     struct vr_lock_waiter *next;                     /* s */
-    struct vr_lock_owner blocker;                    /* graph lock: who is in the way; where `tied` */
+    struct vr_lock_owner blocker;                    /* s, and the graph lock to write: who is in the way */
     bool tied;                                       /* graph lock: in the graph */
     struct vr_lock_waiter *tied_next, **tied_before; /* graph lock */
 };
@@ -68,6 +68,9 @@ static inline bool vr_lockset_same(const struct vr_lock_owner *a, const struct v
 {
     return a->kind == b->kind && a->id == b->id;
 }
+
+/* Does a lock keep another from being set? */
+bool vr_lockset_excludes(const struct vr_lock *lock, const struct vr_lock *want);
 
 /* What keeps a lock from being set, or NULL. */
 struct vr_lock *vr_lockset_conflict(const struct vr_lockset *set, enum vr_lock_list list, const struct vr_lock *want);

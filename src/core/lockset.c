@@ -11,11 +11,16 @@ static bool overlaps(const struct vr_lock *a, const struct vr_lock *b)
     return a->start <= b->end && b->start <= a->end;
 }
 
+bool vr_lockset_excludes(const struct vr_lock *lock, const struct vr_lock *want)
+{
+    return !vr_lockset_same(&lock->owner, &want->owner) && overlaps(lock, want) &&
+           (lock->type == VRIFT_F_WRLCK || want->type == VRIFT_F_WRLCK);
+}
+
 struct vr_lock *vr_lockset_conflict(const struct vr_lockset *set, enum vr_lock_list list, const struct vr_lock *want)
 {
     for (struct vr_lock *lock = set->lists[list]; lock; lock = lock->next)
-        if (!vr_lockset_same(&lock->owner, &want->owner) && overlaps(lock, want) &&
-            (lock->type == VRIFT_F_WRLCK || want->type == VRIFT_F_WRLCK))
+        if (vr_lockset_excludes(lock, want))
             return lock;
     return NULL;
 }

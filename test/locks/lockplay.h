@@ -48,17 +48,20 @@ struct play_reply {
     int flocks[PLAY_FILES]; /* what nobody excludes: 0 nothing, 1 a shared one, 2 an exclusive one */
 };
 
-/* Starts the kernel's actors in an empty directory; only the first exists. */
+/* Starts the kernel's actors in an empty directory; only the first exists. One play at a time. */
 struct kernel_play *kernel_play_new(const char *directory);
 /* Sends a command; the reply comes when the call returns. */
 void kernel_play_send(struct kernel_play *play, const struct play_command *command);
 /* Has an actor's reply come within so many milliseconds? */
 int kernel_play_replied(struct kernel_play *play, int actor, int milliseconds, struct play_reply *reply);
-void kernel_play_free(struct kernel_play *play);
+/* Ends the one there is, also after a failure. */
+void kernel_play_free(void);
 
 struct vrift_play *vrift_play_new(void);
 void vrift_play_do(struct vrift_play *play, const struct play_command *command, struct play_reply *reply);
-vrift_task *vrift_play_task(struct vrift_play *play, int actor);
+/* Likewise in a thread, for a command that may wait. */
+void vrift_play_send(struct vrift_play *play, const struct play_command *command);
+int vrift_play_replied(struct vrift_play *play, int actor, struct play_reply *reply);
 void vrift_play_free(struct vrift_play *play);
 
 #endif

@@ -140,10 +140,13 @@ static void be_actor(struct acting *me)
 {
     struct play_command command;
     int before = me->actor;
+    /* Who waits for a lock does not hear that the play is over. */
+    alarm(60);
     while (read(me->play->commands[me->actor][0], &command, sizeof command) == (ssize_t)sizeof command) {
         struct play_reply reply;
         memset(&reply, 0, sizeof reply);
         before = me->actor;
+        alarm(60);
         reply.result = act(me, &command, &reply);
         if (me->actor != before)
             continue;
@@ -176,6 +179,8 @@ static void be_first(struct kernel_play *play, const char *directory)
     be_actor(&me);
 }
 
+static struct kernel_play *current;
+
 struct kernel_play *kernel_play_new(const char *directory)
 {
     struct kernel_play *play = calloc(1, sizeof *play);
@@ -193,6 +198,7 @@ struct kernel_play *kernel_play_new(const char *directory)
         close(play->commands[i][0]);
         close(play->replies[i][1]);
     }
+    current = play;
     return play;
 }
 
@@ -215,8 +221,12 @@ int kernel_play_replied(struct kernel_play *play, int actor, int milliseconds, s
     return 1;
 }
 
-void kernel_play_free(struct kernel_play *play)
+void kernel_play_free(void)
 {
+    struct kernel_play *play = current;
+    if (!play)
+        return;
+    current = NULL;
     /* Some may wait for locks that nobody will ever drop. */
     for (int i = PLAY_ACTORS; i-- > 0;)
         if (play->pids[i] > 0)

@@ -2,6 +2,8 @@
 /* The play as libvrift gives it: each actor is a task. */
 #include "locks/lockplay.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +12,17 @@
 struct actor {
     vrift_task *task;
     int32_t slots[PLAY_SLOTS];
+    struct vrift_play *play;
+    pthread_t thread;
+    int busy; /* the thread is to be joined */
+    struct play_command command;
+    struct play_reply reply;
+    _Atomic int replied;
 };
 
 struct vrift_play {
     vrift_vfs *vfs;
+    vrift_cancel *cancel; /* ends the waits that are left over */
     struct actor actors[PLAY_ACTORS];
     int32_t watch[PLAY_FILES];
 };
@@ -33,6 +42,7 @@ struct vrift_play *vrift_play_new(void)
     assert_non_null(play);
     first = &play->actors[0];
     check_ok(vrift_vfs_new(NULL, &play->vfs));
+    check_ok(vrift_cancel_new(play->vfs, &play->cancel));
     check_ok(vrift_mem_new(play->vfs, NULL, &sb));
     check_ok(vrift_ns_new(play->vfs, sb, 0, &ns));
     check_ok(vrift_task_new(ns, NULL, NULL, &first->task));
@@ -48,15 +58,15 @@ struct vrift_play *vrift_play_new(void)
     return play;
 }
 
-vrift_task *vrift_play_task(struct vrift_play *play, int actor)
-{
-    return play->actors[actor].task;
-}
-
 void vrift_play_free(struct vrift_play *play)
 {
+    vrift_cancel_fire(play->cancel);
+    for (int i = 0; i < PLAY_ACTORS; i++)
+        if (play->actors[i].busy)
+            pthread_join(play->actors[i].thread, NULL);
     for (int i = 0; i < PLAY_ACTORS; i++)
         vrift_task_free(play->actors[i].task);
+    vrift_cancel_free(play->cancel);
     vrift_vfs_free(play->vfs);
     free(play);
 }
@@ -95,14 +105,15 @@ static int64_t act_fork(struct vrift_play *play, struct actor *me, int other)
     return error;
 }
 
-static int64_t set_lock(struct actor *me, const struct play_command *c)
+static int64_t set_lock(struct vrift_play *play, struct actor *me, const struct play_command *c)
 {
+    const struct vrift_wait wait = {.size = sizeof wait, .cancel = play->cancel};
     struct vrift_lock lock = {.size = sizeof lock, .type = c->type, .whence = c->whence, .pid = c->pid};
     lock.start = c->start;
     lock.length = c->length;
     if (!(c->flags & VRIFT_SETLK_OFD))
         lock.pid = c->actor + 1;
-    return vrift_setlk(me->task, me->slots[c->slot], c->flags, &lock, NULL);
+    return vrift_setlk(me->task, me->slots[c->slot], c->flags, &lock, &wait);
 }
 
 static int64_t get_lock(struct actor *me, const struct play_command *c, struct play_reply *reply)
@@ -119,6 +130,7 @@ static int64_t get_lock(struct actor *me, const struct play_command *c, struct p
 static int64_t act(struct vrift_play *play, const struct play_command *c, struct play_reply *reply)
 {
     struct actor *me = &play->actors[c->actor];
+    const struct vrift_wait wait = {.size = sizeof wait, .cancel = play->cancel};
     int32_t fd = me->slots[c->slot];
     switch (c->op) {
     case PLAY_OPEN:
@@ -140,14 +152,12 @@ static int64_t act(struct vrift_play *play, const struct play_command *c, struct
         vrift_task_free(me->task);
         me->task = NULL;
         return 0;
-    case PLAY_SEEK: {
-        int64_t result = vrift_lseek(me->task, fd, c->start, VRIFT_SEEK_SET);
-        return result;
-    }
+    case PLAY_SEEK:
+        return vrift_lseek(me->task, fd, c->start, VRIFT_SEEK_SET);
     case PLAY_FLOCK:
-        return vrift_flock(me->task, fd, c->flags, NULL);
+        return vrift_flock(me->task, fd, c->flags, &wait);
     case PLAY_SETLK:
-        return set_lock(me, c);
+        return set_lock(play, me, c);
     case PLAY_GETLK:
         return get_lock(me, c, reply);
     case PLAY_LOOK:
@@ -161,4 +171,33 @@ void vrift_play_do(struct vrift_play *play, const struct play_command *command, 
 {
     memset(reply, 0, sizeof *reply);
     reply->result = act(play, command, reply);
+}
+
+static void *run(void *payload)
+{
+    struct actor *me = payload;
+    vrift_play_do(me->play, &me->command, &me->reply);
+    atomic_store(&me->replied, 1);
+    return NULL;
+}
+
+void vrift_play_send(struct vrift_play *play, const struct play_command *command)
+{
+    struct actor *me = &play->actors[command->actor];
+    me->play = play;
+    me->command = *command;
+    atomic_store(&me->replied, 0);
+    me->busy = 1;
+    assert_int_equal(pthread_create(&me->thread, NULL, run, me), 0);
+}
+
+int vrift_play_replied(struct vrift_play *play, int actor, struct play_reply *reply)
+{
+    struct actor *me = &play->actors[actor];
+    if (!me->busy || !atomic_load(&me->replied))
+        return 0;
+    pthread_join(me->thread, NULL);
+    me->busy = 0;
+    *reply = me->reply;
+    return 1;
 }
