@@ -28,7 +28,7 @@ int64_t vr_dpath_write(const struct vr_path *root, const struct vr_path *path, b
     struct front front = {buf, len, false};
     struct vr_path at = *path;
     bool found = true;
-    if (must_exist && !vr_dcache_hashed(at.dentry) && at.dentry != at.mount->root)
+    if (must_exist && !vr_dcache_hashed(at.dentry))
         return -VRIFT_ENOENT;
     prepend(&front, "", 1);
     while (at.dentry != root->dentry || at.mount != root->mount) {

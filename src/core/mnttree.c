@@ -214,7 +214,7 @@ static void copy_to_receivers(struct vr_mnttree *change, struct vr_mount *receiv
         struct vr_mount *near = vr_propagate_nearest(at, &peer);
         struct vr_mount *copy =
             vr_mnttree_copy(change, near, near->root, VR_COPY_RECURSIVE | (peer ? 0 : VR_COPY_SLAVE));
-        for (struct vr_mount *made = at->group ? copy : NULL; made; made = vr_mnt_next(made, copy))
+        for (struct vr_mount *made = at->mark ? copy : NULL; made; made = vr_mnt_next(made, copy))
             vr_propagate_share(made);
         at->received = copy;
     }
@@ -224,9 +224,12 @@ void vr_mnttree_graft(struct vr_mnttree *change, struct vr_mount *tree, const st
 {
     struct vr_mount *dest = place->mount, *receivers = NULL;
     if (dest->group) {
+        /* Whether copies are shared follows from what the receivers are now, of which some may be in the tree. */
+        receivers = vr_propagate_receivers(dest);
+        for (struct vr_mount *at = receivers; at; at = at->queue)
+            at->mark = at->group != 0;
         for (struct vr_mount *at = tree; at; at = vr_mnt_next(at, tree))
             vr_propagate_share(at);
-        receivers = vr_propagate_receivers(dest);
         dest->received = tree;
         copy_to_receivers(change, receivers, place);
         dest->received = NULL;
@@ -238,6 +241,7 @@ void vr_mnttree_graft(struct vr_mnttree *change, struct vr_mount *tree, const st
         if (at->received)
             hang(change, at->received, at, place->dentry);
         at->received = NULL;
+        at->mark = 0;
     }
 }
 

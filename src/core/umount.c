@@ -48,6 +48,18 @@ static int32_t try_umount(struct vr_mnttree *change, void *payload)
     return 0;
 }
 
+/* "/" and "." mean what is mounted over them here. */
+static void go_up(vrift_vfs *vfs, struct vr_path *path)
+{
+    struct vr_path below = *path;
+    vr_dcache_read_begin(vfs);
+    vr_mnt_topmost(vfs, path);
+    vr_path_ref(path);
+    vr_dcache_read_end(vfs);
+    vr_dcache_unref(below.dentry);
+    vr_mnt_unref_quietly(below.mount);
+}
+
 int32_t vrift_umount(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
 {
     if (!task || !path || flags & ~(VRIFT_UMOUNT_DETACH | VRIFT_UMOUNT_EXPIRE | VRIFT_UMOUNT_NOFOLLOW))
@@ -57,6 +69,7 @@ int32_t vrift_umount(vrift_task *task, int32_t dirfd, const char *path, uint64_t
     int32_t error = vr_mountwalk(task, dirfd, path, how, &unmounting.at);
     if (error)
         return error;
+    go_up(task->vfs, &unmounting.at);
     error = vr_mnttree_run(task->vfs, try_umount, &unmounting);
     vr_dcache_unref(unmounting.at.dentry);
     vr_mnt_unref_quietly(unmounting.at.mount);
