@@ -5,6 +5,7 @@
 #include "core/fdtable.h"
 #include "core/file.h"
 #include "core/inode.h"
+#include "core/perm.h"
 #include "core/walk.h"
 #include "core/watch.h"
 
@@ -50,6 +51,14 @@ static int32_t check_type(const struct vr_inode *inode)
     }
 }
 
+/* What only grows may be given space, what is immutable nothing. */
+static int32_t check_flags(const struct vr_inode *inode, uint64_t mode)
+{
+    if (mode & ~VRIFT_FALLOC_KEEP_SIZE && vr_perm_is(inode, VR_MODE_APPEND))
+        return -VRIFT_EPERM;
+    return vr_perm_is(inode, VR_MODE_IMMUTABLE) ? -VRIFT_EPERM : 0;
+}
+
 static int32_t check(const vrift_file *file, uint64_t mode, int64_t offset, int64_t length)
 {
     if (offset < 0 || length <= 0)
@@ -57,6 +66,8 @@ static int32_t check(const vrift_file *file, uint64_t mode, int64_t offset, int6
     int32_t error = check_mode(mode);
     if (!error)
         error = vr_file_writable(file);
+    if (!error)
+        error = check_flags(file->path.dentry->inode, mode);
     if (!error)
         error = check_type(file->path.dentry->inode);
     return !error && length > INT64_MAX - offset ? -VRIFT_EFBIG : error;

@@ -106,8 +106,8 @@ static int64_t get_caps(struct vr_inode *inode, void *buf, size_t len)
     if (!revision)
         return -VRIFT_EINVAL;
     if (revision == 3 && get32(value + CAPS_2_SIZE) == 0) {
-        memset(value, 0, 4);
-        value[0] = get32(value) & CAPS_EFFECTIVE;
+        value[0] &= CAPS_EFFECTIVE;
+        value[1] = value[2] = 0;
         value[3] = 2;
         length = CAPS_2_SIZE;
     }

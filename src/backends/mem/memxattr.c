@@ -23,11 +23,13 @@ static int32_t check(const struct vr_memnode *inode, const char *name)
     return -VRIFT_EOPNOTSUPP;
 }
 
-/* The order in which tmpfs lists them: ACLs first, the others by name. */
+/* The order in which tmpfs lists them: the ACLs, then the others by name, the last first. */
 static int compare(const char *a, const char *b)
 {
     int a_acl = strncmp(a, "system.", 7) == 0, b_acl = strncmp(b, "system.", 7) == 0;
-    return a_acl != b_acl ? b_acl - a_acl : strcmp(a, b);
+    if (a_acl != b_acl)
+        return b_acl - a_acl;
+    return a_acl ? strcmp(a, b) : strcmp(b, a);
 }
 
 /* What points at the attribute, or at the place for it. Called with the lock held. */

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The side of the running kernel. The process takes on the credentials of who asks, and afterwards its own again. */
+#include "permission/perm_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static int64_t answer_of(int64_t result)
+{
+    return result < 0 ? vrift_err_from_host_errno(errno) : result;
+}
+
+/* -- Who asks ------------------------------------------------------------------------------------------------------ */
+
+static int set_capabilities(uint64_t capabilities)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -1;
+    data[0].effective = (uint32_t)capabilities & data[0].permitted;
+    data[1].effective = (uint32_t)(capabilities >> 32) & data[1].permitted;
+    return (int)syscall(SYS_capset, &header, data);
+}
+
+static void become(const struct perm_who *who)
+{
+    if (set_capabilities(VRIFT_CAP_ALL) < 0 || syscall(SYS_setgroups, (size_t)who->group_count, who->groups) < 0 ||
+        syscall(SYS_setresgid, -1, who->gid, -1) < 0 || syscall(SYS_setresuid, -1, who->uid, -1) < 0 ||
+        set_capabilities(who->capabilities) < 0)
+        _exit(9);
+}
+
+static void become_root(void)
+{
+    static const struct perm_who root = {.capabilities = VRIFT_CAP_ALL};
+    become(&root);
+}
+
+/* -- The calls ----------------------------------------------------------------------------------------------------- */
+
+static int64_t open_and_close(int64_t fd)
+{
+    int64_t result = answer_of(fd);
+    if (fd >= 0)
+        close((int)fd);
+    return result < 0 ? result : 0;
+}
+
+static int64_t with_open(const struct perm_question *q)
+{
+    static const uint32_t read_only = O_RDONLY | O_NONBLOCK;
+    bool by_read = q->call == PERM_FSETXATTR || q->call == PERM_SETFLAGS || q->call == PERM_GETFLAGS;
+    int64_t result;
+    unsigned flags = (unsigned)q->flags;
+    int fd = openat(AT_FDCWD, q->path, (int)(by_read ? read_only : (uint32_t)q->flags | O_NONBLOCK));
+    if (fd < 0)
+        return answer_of(-1);
+    switch (q->call) {
+    case PERM_WRITE:
+        result = write(fd, "w", 1);
+        break;
+    case PERM_FTRUNCATE:
+        result = ftruncate(fd, (off_t)q->length);
+        break;
+    case PERM_FALLOCATE:
+        result = syscall(SYS_fallocate, fd, (int)q->length, 0L, 4096L);
+        break;
+    case PERM_FSETXATTR:
+        result = fsetxattr(fd, q->name, q->value, q->value_length, (int)q->flags);
+        break;
+    case PERM_SETFLAGS:
+        result = ioctl(fd, FS_IOC_SETFLAGS, &flags);
+        break;
+    default:
+        result = ioctl(fd, FS_IOC_GETFLAGS, &flags);
+        result = result < 0 ? result : (int64_t)flags;
+    }
+    result = answer_of(result);
+    close(fd);
+    return result;
+}
+
+static int64_t change_times(const struct perm_question *q)
+{
+    static const struct timespec kinds[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}, {1000, 5}};
+    struct timespec times[2] = {kinds[q->mode % 3], kinds[q->mode / 3 % 3]};
+    return utimensat(AT_FDCWD, q->path, q->mode == 9 ? NULL : times, 0);
+}
+
+static int64_t change_dir(const struct perm_side *side, const struct perm_question *q)
+{
+    int64_t result = answer_of(chdir(q->path));
+    become_root();
+    if (fchdir(side->root) < 0)
+        _exit(8);
+    return result;
+}
+
+static int64_t read_xattr(const struct perm_question *q, struct perm_answer *a)
+{
+    ssize_t got = q->call == PERM_LISTXATTR ? llistxattr(q->path, (char *)a->bytes, q->length)
+                                            : lgetxattr(q->path, q->name, a->bytes, q->length);
+    a->length = got > 0 && q->length ? (size_t)got : 0;
+    return answer_of(got);
+}
+
+static int64_t call(const struct perm_side *side, const struct perm_question *q, struct perm_answer *a)
+{
+    switch (q->call) {
+    case PERM_OPEN:
+        return open_and_close(openat(AT_FDCWD, q->path, (int)q->flags | O_NONBLOCK, q->mode & 07777));
+    case PERM_TMPFILE:
+        return open_and_close(openat(AT_FDCWD, q->path, O_TMPFILE | O_RDWR, q->mode & 07777));
+    case PERM_MKDIR:
+        return answer_of(mkdirat(AT_FDCWD, q->path, q->mode));
+    case PERM_MKNOD:
+        return answer_of(mknodat(AT_FDCWD, q->path, q->mode, makedev(1, 3)));
+    case PERM_SYMLINK:
+        return answer_of(symlinkat(q->other, AT_FDCWD, q->path));
+    case PERM_LINK:
+        return answer_of(linkat(AT_FDCWD, q->path, AT_FDCWD, q->other, (int)q->flags));
+    case PERM_UNLINK:
+        return answer_of(unlinkat(AT_FDCWD, q->path, 0));
+    case PERM_RMDIR:
+        return answer_of(unlinkat(AT_FDCWD, q->path, AT_REMOVEDIR));
+    case PERM_RENAME:
+        return answer_of(syscall(SYS_renameat2, AT_FDCWD, q->path, AT_FDCWD, q->other, (unsigned)q->flags));
+    case PERM_CHMOD:
+        return answer_of(syscall(SYS_fchmodat, AT_FDCWD, q->path, q->mode & 07777));
+    case PERM_CHOWN:
+        return answer_of(fchownat(AT_FDCWD, q->path, q->uid, q->gid, (int)q->flags));
+    case PERM_UTIMES:
+        return answer_of(change_times(q));
+    case PERM_TRUNCATE:
+        return answer_of(truncate(q->path, (off_t)q->length));
+    case PERM_ACCESS:
+        return answer_of(syscall(439 /* faccessat2 */, AT_FDCWD, q->path, (int)q->mode, AT_EACCESS));
+    case PERM_CHDIR:
+        return change_dir(side, q);
+    case PERM_SETXATTR:
+        return answer_of(lsetxattr(q->path, q->name, q->value, q->value_length, (int)q->flags));
+    case PERM_REMOVEXATTR:
+        return answer_of(lremovexattr(q->path, q->name));
+    case PERM_GETXATTR:
+    case PERM_LISTXATTR:
+        return read_xattr(q, a);
+    default:
+        return with_open(q);
+    }
+}
+
+static void ask(struct perm_side *side, const struct perm_question *q, struct perm_answer *a)
+{
+    a->length = 0;
+    become(&q->who);
+    umask(q->umask);
+    a->result = call(side, q, a);
+    become_root();
+}
+
+/* -- The tree ------------------------------------------------------------------------------------------------------ */
+
+static void begin(struct perm_side *side)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%u", side->directory, side->trees++);
+    umask(0);
+    side->root = mkdir(path, 0777) < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (side->root < 0 || fchdir(side->root) < 0)
+        _exit(7);
+}
+
+static void end(struct perm_side *side)
+{
+    close(side->root);
+}
+
+static int32_t stat_one(struct perm_side *side, const char *path, struct vrift_stat *out)
+{
+    struct statx st;
+    (void)side;
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) < 0)
+        return vrift_err_from_host_errno(errno);
+    *out = (struct vrift_stat){.mode = st.stx_mode,
+                               .uid = st.stx_uid,
+                               .gid = st.stx_gid,
+                               .nlink = st.stx_nlink,
+                               .size = st.stx_size,
+                               .attributes = st.stx_attributes};
+    return 0;
+}
+
+bool perm_kernel_is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static int64_t list_one(struct perm_side *side, const char *path, char *buf, size_t len)
+{
+    (void)side;
+    return answer_of(llistxattr(path, buf, len));
+}
+
+static int64_t get_one(struct perm_side *side, const char *path, const char *name, void *buf, size_t len)
+{
+    (void)side;
+    return answer_of(lgetxattr(path, name, buf, len));
+}
+
+const struct perm_side perm_kernel = {
+    .name = "the kernel", .begin = begin, .end = end, .ask = ask, .stat = stat_one, .list = list_one, .get = get_one};

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Who may do what, asked at random of the running kernel (a tmpfs) and of libvrift: small trees of files and directories
+ * with all kinds of owners, modes, ACLs and flags, asked by all kinds of users. After each question the answers and all
+ * that can be seen of the trees must be equal.
+ */
+#ifndef VR_PERM_TEST_H
+#define VR_PERM_TEST_H
+
+#include "support/check.h"
+
+#include <vrift/vrift.h>
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PERM_GROUPS 3
+#define PERM_PATH   24
+#define PERM_VALUE  128
+#define PERM_STEPS  220 /* questions asked of one tree */
+#define PERM_DUMP   65536
+
+/* Who asks. */
+struct perm_who {
+    uint32_t uid, gid, group_count;
+    uint32_t groups[PERM_GROUPS];
+    uint64_t capabilities;
+};
+
+enum perm_call {
+    PERM_OPEN,
+    PERM_WRITE,     /* open for writing and write a byte */
+    PERM_FTRUNCATE, /* likewise, and set the size */
+    PERM_FALLOCATE, /* likewise, and allocate or punch */
+    PERM_TMPFILE,
+    PERM_MKDIR,
+    PERM_MKNOD,
+    PERM_SYMLINK,
+    PERM_LINK,
+    PERM_UNLINK,
+    PERM_RMDIR,
+    PERM_RENAME,
+    PERM_CHMOD,
+    PERM_CHOWN,
+    PERM_UTIMES,
+    PERM_TRUNCATE,
+    PERM_ACCESS,
+    PERM_CHDIR,
+    PERM_SETXATTR,
+    PERM_GETXATTR,
+    PERM_REMOVEXATTR,
+    PERM_LISTXATTR,
+    PERM_FSETXATTR,
+    PERM_SETFLAGS,
+    PERM_GETFLAGS,
+    PERM_CALLS
+};
+
+struct perm_question {
+    enum perm_call call;
+    struct perm_who who;
+    uint32_t umask;
+    char path[PERM_PATH], other[PERM_PATH]; /* other: the new name, a symlink's text */
+    uint64_t flags;                         /* of the call: VRIFT_O_..., _AT_..., _FL_..., _RENAME_..., _XATTR_... */
+    uint32_t mode, uid, gid;
+    uint64_t length;
+    char name[40]; /* of an xattr */
+    uint8_t value[PERM_VALUE];
+    uint32_t value_length;
+};
+
+struct perm_answer {
+    int64_t result; /* a descriptor counts as 0 */
+    uint8_t bytes[4096];
+    size_t length;
+};
+
+/* A side: an empty tree at first. */
+struct perm_side {
+    const char *name;
+    bool layered; /* directories are those of an overlay */
+    void (*begin)(struct perm_side *side);
+    void (*end)(struct perm_side *side);
+    void (*settle)(struct perm_side *side); /* the first questions made the tree; now come those that count */
+    void (*ask)(struct perm_side *side, const struct perm_question *question, struct perm_answer *answer);
+    /* As root, not following; -VRIFT_ENOENT if there is none. */
+    int32_t (*stat)(struct perm_side *side, const char *path, struct vrift_stat *out);
+    int64_t (*list)(struct perm_side *side, const char *path, char *buf, size_t len);
+    int64_t (*get)(struct perm_side *side, const char *path, const char *name, void *buf, size_t len);
+    char directory[4096]; /* the kernel's and the host's: a tmpfs, of which each tree takes a new directory */
+    unsigned trees;
+    int root; /* the kernel's */
+    vrift_vfs *vfs;
+    vrift_task *task, *watcher;
+    vrift_ns *ns;
+    vrift_sb *layers[2];
+};
+
+extern const struct perm_side perm_kernel, perm_mem, perm_host, perm_overlay;
+
+/* Is it neither file nor directory, to who follows? Of the kernel's tree, as root. */
+bool perm_kernel_is_special(const char *path);
+
+/* -- perm_question.c ----------------------------------------------------------------------------------------------- */
+
+struct perm_random {
+    uint64_t state;
+};
+uint32_t perm_below(struct perm_random *random, uint32_t n);
+
+/* A question of the first phase, by the mighty, makes the tree; a later one is anybody's. */
+void perm_make_question(struct perm_random *random, bool first, struct perm_question *out);
+extern const char *const perm_call_names[PERM_CALLS];
+void perm_print_question(const struct perm_question *question);
+
+/* Every path that a question can name, parents first; NULL at the end. */
+extern const char *const perm_paths[];
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Asks questions by chance, first of the kernel and then of libvrift, and compares. A difference is made as short as
+ * leaving questions out allows, and printed. --ops N questions a backend, --seed S.
+ */
+#include "permission/perm_test.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/securebits.h>
+
+#define FIRST 60 /* questions that make a tree */
+
+static unsigned long wanted_questions = 4000;
+static uint64_t seed = 1;
+
+/* One tree's questions, some of which are left out. */
+struct run {
+    struct perm_side *kernel, *ours;
+    struct perm_question questions[PERM_STEPS];
+    bool out[PERM_STEPS];
+    bool verbose;
+    unsigned long seen[PERM_CALLS][4]; /* answers: ok, -VRIFT_EACCES, -VRIFT_EPERM, others */
+    char dumps[2][PERM_DUMP];
+};
+
+/* -- What can be seen of a tree ------------------------------------------------------------------------------------ */
+
+static size_t append(char *text, size_t used, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static size_t append(char *text, size_t used, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int more = vsnprintf(text + used, PERM_DUMP - used, format, arguments);
+    va_end(arguments);
+    used += more > 0 ? (size_t)more : 0;
+    assert_true(used < PERM_DUMP);
+    return used;
+}
+
+static size_t dump_xattrs(struct perm_side *side, const char *path, char *text, size_t used)
+{
+    char names[2048];
+    uint8_t value[256];
+    int64_t length = side->list(side, path, names, sizeof names);
+    if (length < 0)
+        return append(text, used, " list: %s", vrift_err_name(length));
+    for (int64_t at = 0; at < length; at += (int64_t)strlen(names + at) + 1) {
+        int64_t got = side->get(side, path, names + at, value, sizeof value);
+        used = append(text, used, " %s=", names + at);
+        if (got < 0)
+            used = append(text, used, "%s", vrift_err_name(got));
+        for (int64_t i = 0; i < got; i++)
+            used = append(text, used, "%02x", value[i]);
+    }
+    return used;
+}
+
+static void dump(struct perm_side *side, bool layered, char *text)
+{
+    const uint64_t shown = VRIFT_ATTR_IMMUTABLE | VRIFT_ATTR_APPEND | VRIFT_ATTR_NODUMP;
+    size_t used = 0;
+    text[0] = '\0';
+    for (const char *const *path = perm_paths; *path; path++) {
+        struct vrift_stat st;
+        int32_t error = side->stat(side, *path, &st);
+        if (error == -VRIFT_ENOENT || error == -VRIFT_ENOTDIR || error == -VRIFT_ELOOP)
+            continue;
+        if (error) {
+            used = append(text, used, "%s: %s\n", *path, vrift_err_name(error));
+            continue;
+        }
+        bool is_dir = (st.mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR;
+        used = append(text, used, "%-6s %06o %u:%u", *path, st.mode, st.uid, st.gid);
+        if (!is_dir)
+            used = append(text, used, " size %llu", (unsigned long long)st.size);
+        if (!layered)
+            used = append(text, used, " links %u", st.nlink);
+        used = append(text, used, " flags %llx", (unsigned long long)(st.attributes & shown));
+        used = dump_xattrs(side, *path, text, used);
+        used = append(text, used, "\n");
+    }
+}
+
+static void print_difference(const char *a, const char *b)
+{
+    while (*a || *b) {
+        size_t n = strcspn(a, "\n"), m = strcspn(b, "\n");
+        if (n != m || memcmp(a, b, n) != 0)
+            print_error("  kernel: %.*s\n  ours:   %.*s\n", (int)n, a, (int)m, b);
+        a += n + (a[n] == '\n');
+        b += m + (b[m] == '\n');
+    }
+}
+
+/* -- One run ------------------------------------------------------------------------------------------------------- */
+
+/*
+ * What a fifo, socket or device does once it may be opened is another question: with it only the permission to open is
+ * compared.
+ */
+static bool opens(const struct perm_question *q)
+{
+    return q->call <= PERM_FALLOCATE || q->call >= PERM_FSETXATTR;
+}
+
+static bool may_differ(const struct perm_question *q, int64_t theirs, int64_t ours)
+{
+    return opens(q) && perm_kernel_is_special(q->path) && (theirs >= 0 || theirs == -VRIFT_ENXIO) &&
+           (ours >= 0 || ours == -VRIFT_ENXIO);
+}
+
+/* Asks one question of both; whether they agree. */
+static bool ask_both(struct run *run, uint32_t step)
+{
+    static struct perm_answer theirs, ours;
+    const struct perm_question *q = &run->questions[step];
+    if (opens(q) && q->call != PERM_OPEN && perm_kernel_is_special(q->path))
+        return true;
+    run->kernel->ask(run->kernel, q, &theirs);
+    run->ours->ask(run->ours, q, &ours);
+    bool same = theirs.result == ours.result && theirs.length == ours.length &&
+                memcmp(theirs.bytes, ours.bytes, ours.length) == 0;
+    if (!same)
+        same = may_differ(q, theirs.result, ours.result);
+    run->seen[q->call][theirs.result >= 0                ? 0
+                       : theirs.result == -VRIFT_EACCES ? 1
+                       : theirs.result == -VRIFT_EPERM  ? 2
+                                                        : 3]++;
+    bool equal = true;
+    if (!same || theirs.result >= 0 || ours.result >= 0 || step % 16 == 0) {
+        dump(run->kernel, run->ours->layered, run->dumps[0]);
+        dump(run->ours, run->ours->layered, run->dumps[1]);
+        equal = strcmp(run->dumps[0], run->dumps[1]) == 0;
+    }
+    if (!run->verbose)
+        return same && equal;
+    perm_print_question(q);
+    print_error("  kernel: %s", theirs.result < 0 ? vrift_err_name(theirs.result) : "ok");
+    print_error("  %s: %s\n", run->ours->name, ours.result < 0 ? vrift_err_name(ours.result) : "ok");
+    if (theirs.result >= 0 && theirs.result != ours.result)
+        print_error("  kernel: %lld  ours: %lld\n", (long long)theirs.result, (long long)ours.result);
+    if (!equal)
+        print_difference(run->dumps[0], run->dumps[1]);
+    else if (!same)
+        print_error("%s", run->dumps[0]);
+    return same && equal;
+}
+
+/* The step at which they differ, or PERM_STEPS. */
+static uint32_t ask_all(struct run *run, uint32_t steps)
+{
+    uint32_t step = 0;
+    run->kernel->begin(run->kernel);
+    run->ours->begin(run->ours);
+    for (; step < steps; step++) {
+        if (step == FIRST && run->ours->settle)
+            run->ours->settle(run->ours);
+        if (!run->out[step] && !ask_both(run, step))
+            break;
+    }
+    run->kernel->end(run->kernel);
+    run->ours->end(run->ours);
+    return step < steps ? step : PERM_STEPS;
+}
+
+/* Leaves out all questions that the difference does not need. */
+static void shrink(struct run *run, uint32_t failed)
+{
+    for (uint32_t width = 16; width > 0; width /= 2) {
+        for (uint32_t from = 0; from < failed; from += width) {
+            bool before[PERM_STEPS];
+            memcpy(before, run->out, sizeof before);
+            for (uint32_t i = from; i < from + width && i < failed; i++)
+                run->out[i] = true;
+            if (ask_all(run, failed + 1) != failed)
+                memcpy(run->out, before, sizeof before);
+        }
+    }
+    print_error("the shortest way to a difference between the kernel and %s:\n", run->ours->name);
+    run->verbose = true;
+    ask_all(run, failed + 1);
+    run->verbose = false;
+}
+
+static bool is_left_out(const struct run *run, const struct perm_question *q)
+{
+    /* An overlay does not rename directories that have a lower part, nor keeps hard links over a copy-up. */
+    return run->ours->layered && (q->call == PERM_RENAME || q->call == PERM_LINK);
+}
+
+static void report(const struct run *run)
+{
+    printf("# %s, the kernel's answers (ok, EACCES, EPERM, others):", run->ours->name);
+    for (int call = 0; call < PERM_CALLS; call++)
+        printf("%s %s %lu %lu %lu %lu", call ? ";" : "", perm_call_names[call], run->seen[call][0], run->seen[call][1],
+               run->seen[call][2], run->seen[call][3]);
+    printf("\n");
+    fflush(stdout);
+}
+
+static int run_trees(struct perm_side *kernel, struct perm_side *ours)
+{
+    struct run *run = calloc(1, sizeof *run);
+    struct perm_random random = {seed};
+    run->kernel = kernel;
+    run->ours = ours;
+    for (unsigned long asked = 0; asked < wanted_questions; asked += PERM_STEPS) {
+        uint64_t state = random.state;
+        memset(run->out, 0, sizeof run->out);
+        for (uint32_t i = 0; i < PERM_STEPS; i++) {
+            perm_make_question(&random, i < FIRST, &run->questions[i]);
+            run->out[i] = is_left_out(run, &run->questions[i]);
+        }
+        uint32_t failed = ask_all(run, PERM_STEPS);
+        if (failed < PERM_STEPS) {
+            print_error("%s differs at question %u of the tree with --seed %llu\n", ours->name, failed,
+                        (unsigned long long)state);
+            shrink(run, failed);
+            free(run);
+            return 1;
+        }
+    }
+    report(run);
+    free(run);
+    return 0;
+}
+
+/* -- The process that asks ----------------------------------------------------------------------------------------- */
+
+/* Two file systems nobody else sees, and capabilities that do not go with uid 0. */
+static int enter(const char *top, struct perm_side *kernel, struct perm_side *ours)
+{
+    snprintf(kernel->directory, sizeof kernel->directory, "%s/kernel", top);
+    snprintf(ours->directory, sizeof ours->directory, "%s/host", top);
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", top, "tmpfs", 0, "mode=0755") < 0)
+        return -1;
+    if (mkdir(kernel->directory, 0755) < 0 || mkdir(ours->directory, 0755) < 0)
+        return -1;
+    return prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
+}
+
+static void compare_with(const struct perm_side *which)
+{
+    if (geteuid() != 0)
+        skip_because("asking the kernel needs root, for mounts and for other users");
+    char *top = temporary_directory();
+    int status = -1;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        struct perm_side kernel = perm_kernel, ours = *which;
+        if (enter(top, &kernel, &ours) < 0)
+            _exit(77);
+        _exit(run_trees(&kernel, &ours));
+    }
+    assert_true(child > 0 && waitpid(child, &status, 0) == child);
+    remove_temporary_directory(top);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip_because("no mount namespace of its own, or no say over capabilities: %s", strerror(errno));
+    assert_int_equal(status, 0);
+}
+
+static void a_memory_file_system_answers_as_the_kernel(void **state)
+{
+    (void)state;
+    compare_with(&perm_mem);
+}
+
+static void a_host_directory_answers_as_the_kernel(void **state)
+{
+    (void)state;
+    compare_with(&perm_host);
+}
+
+static void an_overlay_answers_as_the_kernel(void **state)
+{
+    (void)state;
+    compare_with(&perm_overlay);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_memory_file_system_answers_as_the_kernel),
+        cmocka_unit_test(a_host_directory_answers_as_the_kernel),
+        cmocka_unit_test(an_overlay_answers_as_the_kernel),
+    };
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--ops") == 0)
+            wanted_questions = strtoul(argv[i + 1], NULL, 0);
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(argv[i + 1], NULL, 0);
+        else if (strcmp(argv[i], "--only") == 0)
+            cmocka_set_test_filter(argv[i + 1]);
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
