@@ -20,6 +20,9 @@ int32_t vr_fileops_set_owner(int dirfd, const char *name, uint32_t uid, uint32_t
 int32_t vr_fileops_set_times(int dirfd, const char *name, const struct vrift_timespec *atime,
                              const struct vrift_timespec *mtime); /* nsec may be VRIFT_UTIME_NOW, _OMIT; NULL: omit */
 
+/* Sets VRIFT_FL_... but NOATIME, which fileops_stat() cannot tell, of a descriptor that is open for reading. */
+int32_t vr_fileops_set_flags(int fd, uint64_t flags);
+
 /* Extended attributes of name in dirfd (or of dirfd with ""), never following; of symlinks and special files too. */
 int64_t vr_fileops_xattr_list(int dirfd, const char *name, char *buf, size_t len);
 int64_t vr_fileops_xattr_get(int dirfd, const char *name, const char *key, void *buf, size_t len);

@@ -79,7 +79,10 @@ struct perm_answer {
 /* A side: an empty tree at first. */
 struct perm_side {
     const char *name;
-    bool layered; /* directories are those of an overlay */
+    bool allocates; /* by fallocate */
+    bool beneath;   /* another file system's rules are in force below */
+    bool layered;   /* directories are those of an overlay */
+    uint64_t flags; /* VRIFT_FL_... that it keeps */
     void (*begin)(struct perm_side *side);
     void (*end)(struct perm_side *side);
     void (*settle)(struct perm_side *side); /* the first questions made the tree; now come those that count */

@@ -72,6 +72,7 @@ struct vr_hostfs {
     int can_tmpfile;
     int has_user_xattrs;
     int has_trusted_xattrs;
+    int has_acls;
     int has_holes;
     uint64_t type;       /* the host's magic number of the file system */
     vr_os_rwlock moving; /* written while names move, read while one is followed from a node's place */

@@ -35,6 +35,16 @@ static int32_t set_size(struct vr_hostfs *fs, struct vr_hostnode *node, const st
     return error;
 }
 
+static int32_t set_flags(struct vr_hostfs *fs, struct vr_hostnode *node, uint64_t flags)
+{
+    int32_t fd = vr_hostfd_reopen(fs, node, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return fd;
+    int32_t error = vr_fileops_set_flags(fd, flags);
+    close(fd);
+    return error;
+}
+
 static struct vrift_timespec time_to_set(const struct vrift_setattr *set, uint64_t which, uint64_t now,
                                          const struct vrift_timespec *time)
 {
@@ -52,6 +62,8 @@ static int32_t apply(struct vr_hostfs *fs, struct vr_hostnode *node, const struc
     int32_t error = 0;
     if (set->mask & VRIFT_SET_SIZE)
         error = set_size(fs, node, file, set->length);
+    if (!error && (set->mask & VRIFT_SET_FLAGS))
+        error = set_flags(fs, node, set->flags);
     if (!error && (set->mask & (VRIFT_SET_UID | VRIFT_SET_GID)))
         error = vr_fileops_set_owner(fd, "", set->mask & VRIFT_SET_UID ? set->uid : UINT32_MAX,
                                      set->mask & VRIFT_SET_GID ? set->gid : UINT32_MAX);

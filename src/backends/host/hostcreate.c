@@ -40,6 +40,17 @@ static int is_ours(const struct vrift_create *how, const struct vrift_stat *attr
     return (attr->mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR || attr->nlink <= 1;
 }
 
+/* The host has handed down the same default ACL, unless it was changed between the core's look at it and now. */
+static int32_t set_acls(int fd, const struct vrift_create *how)
+{
+    int32_t error = 0;
+    if (how->acl)
+        error = vr_fileops_xattr_set(fd, "", "system.posix_acl_access", how->acl, how->acl_size, 0);
+    if (!error && how->default_acl)
+        error = vr_fileops_xattr_set(fd, "", "system.posix_acl_default", how->default_acl, how->default_acl_size, 0);
+    return error;
+}
+
 /* Gives a fresh inode the owner and mode asked for. attr is what it has, and afterwards too. */
 static int32_t adjust(struct vr_hostfs *fs, int fd, const struct vrift_create *how, struct vrift_stat *attr)
 {
@@ -57,7 +68,10 @@ static int32_t adjust(struct vr_hostfs *fs, int fd, const struct vrift_create *h
             return error;
         changed = 1;
     }
-    return changed ? vr_fileops_stat(fd, "", attr) : 0;
+    int32_t error = set_acls(fd, how);
+    if (error)
+        return error;
+    return changed || how->acl ? vr_fileops_stat(fd, "", attr) : 0;
 }
 
 static int32_t adjust_by_name(struct vr_hostfs *fs, int dirfd, const char *name, const struct vrift_create *how,

@@ -24,6 +24,8 @@ static int32_t open_now(struct vr_hostfs *fs, struct vr_hostnode *node, uint64_t
     if (flags & VRIFT_O_DSYNC)
         host_flags |= (flags & VRIFT_O_SYNC) == VRIFT_O_SYNC ? O_SYNC : O_DSYNC;
     int32_t fd = vr_hostfd_reopen(fs, node, host_flags);
+    if (fd == -VRIFT_EPERM && flags & VRIFT_O_APPEND) /* a file that only grows is opened in no other way */
+        fd = vr_hostfd_reopen(fs, node, host_flags | O_APPEND);
     return fd < 0 ? fd : vr_hostfd_new(fs, fd, out);
 }
 

@@ -33,6 +33,12 @@ static int has_xattrs(int fd, const char *name)
     return vr_fileops_xattr_set(fd, "", name, "", 0, VRIFT_XATTR_REPLACE) == -VRIFT_ENODATA;
 }
 
+static int has_acls(int fd)
+{
+    int64_t size = vr_fileops_xattr_get(fd, "", "system.posix_acl_access", NULL, 0);
+    return size >= 0 || size == -VRIFT_ENODATA;
+}
+
 static void probe_by_file(struct vr_hostfs *fs, int fd)
 {
     fs->can_tmpfile = 1;
@@ -48,6 +54,7 @@ void vr_hostprobe(struct vr_hostfs *fs, int root)
         fs->type = (uint32_t)st.f_type;
     fs->has_user_xattrs = has_xattrs(root, "user.vrift.probe");
     fs->has_trusted_xattrs = has_xattrs(root, "trusted.vrift.probe");
+    fs->has_acls = has_acls(root);
     fs->can_chown = geteuid() == 0;
     fs->has_holes = is_known(fs);
     int fd = fs->flags & VRIFT_HOST_READ_ONLY ? -1 : openat(root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -91,13 +98,15 @@ static void answer_one(const struct vr_hostfs *fs, uint32_t capability, struct v
     case VRIFT_CAPABILITY_TRUSTED_XATTRS:
         answer(out, fs->has_trusted_xattrs, 1, -VRIFT_EPERM);
         break;
+    case VRIFT_CAPABILITY_ACLS:
+        answer(out, fs->has_acls, 1, -VRIFT_EOPNOTSUPP);
+        break;
     case VRIFT_CAPABILITY_SPARSE_FILES:
         answer(out, fs->has_holes, 1, -VRIFT_EOPNOTSUPP);
         break;
     case VRIFT_CAPABILITY_TMPFILE:
         answer(out, fs->can_tmpfile, 1, -VRIFT_EOPNOTSUPP);
         break;
-    case VRIFT_CAPABILITY_ACLS:
     case VRIFT_CAPABILITY_LOCKS:
     case VRIFT_CAPABILITY_CLONE:
     case VRIFT_CAPABILITY_DIGEST:

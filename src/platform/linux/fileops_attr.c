@@ -5,7 +5,9 @@
 #include "platform/linux/procfd.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -14,6 +16,12 @@
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452 /* Linux 6.6; the same number on every architecture */
 #endif
+
+/* What statx tells, by numbers that are also those of the flags. */
+#define FLAGS_TOLD (VRIFT_ATTR_IMMUTABLE | VRIFT_ATTR_APPEND | VRIFT_ATTR_NODUMP)
+_Static_assert(STATX_ATTR_IMMUTABLE == VRIFT_ATTR_IMMUTABLE && STATX_ATTR_APPEND == VRIFT_ATTR_APPEND &&
+                   STATX_ATTR_NODUMP == VRIFT_ATTR_NODUMP,
+               "the attributes are Linux's");
 
 static struct vrift_timespec from_statx(struct statx_timestamp time)
 {
@@ -75,7 +83,25 @@ int32_t vr_fileops_stat(int dirfd, const char *name, struct vrift_stat *out)
     };
     if (stx.stx_mask & STATX_BTIME)
         out->btime = from_statx(stx.stx_btime);
+    if ((stx.stx_attributes_mask & FLAGS_TOLD) == FLAGS_TOLD) {
+        out->mask |= VRIFT_STAT_FLAGS;
+        out->attributes = stx.stx_attributes & FLAGS_TOLD;
+    }
     return 0;
+}
+
+int32_t vr_fileops_set_flags(int fd, uint64_t flags)
+{
+    unsigned now;
+    _Static_assert(FS_IMMUTABLE_FL == VRIFT_FL_IMMUTABLE && FS_APPEND_FL == VRIFT_FL_APPEND &&
+                       FS_NODUMP_FL == VRIFT_FL_NODUMP,
+                   "the flags are Linux's");
+    if (flags & ~FLAGS_TOLD)
+        return -VRIFT_EOPNOTSUPP;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
+        return vrift_err_from_host_errno(errno);
+    now = (now & ~(unsigned)FLAGS_TOLD) | (unsigned)flags;
+    return ioctl(fd, FS_IOC_SETFLAGS, &now) < 0 ? vrift_err_from_host_errno(errno) : 0;
 }
 
 static int32_t set_mode_by_proc(int dirfd, const char *name, uint32_t mode)

@@ -185,6 +185,24 @@ static void begin_host(struct perm_side *side)
     look_into(side, sb);
 }
 
+/* Gives the upper's root, which is the overlay's, what the lower's has: as whoever makes a workspace does. */
+static void copy_root(vrift_task *from, vrift_task *to)
+{
+    struct vrift_stat st;
+    char names[1024], value[PERM_VALUE];
+    uint64_t flags;
+    check_ok(vrift_statat(from, AT, "/", 0, &st));
+    check_ok(vrift_getflags(from, AT, "/", 0, &flags));
+    check_ok(vrift_fchownat(to, AT, "/u", st.uid, st.gid, 0));
+    int64_t length = check_ok(vrift_listxattrat(from, AT, "/", names, sizeof names, 0));
+    for (int64_t at = 0; at < length; at += (int64_t)strlen(names + at) + 1) {
+        int64_t size = check_ok(vrift_getxattrat(from, AT, "/", names + at, value, sizeof value, 0));
+        check_ok(vrift_setxattrat(to, AT, "/u", names + at, value, (size_t)size, 0));
+    }
+    check_ok(vrift_fchmodat(to, AT, "/u", st.mode & 07777, 0));
+    check_ok(vrift_setflags(to, AT, "/u", flags, 0));
+}
+
 /* The first questions fill what becomes the lower layer. */
 static void begin_overlay(struct perm_side *side)
 {
@@ -200,14 +218,15 @@ static void settle_overlay(struct perm_side *side)
     struct vrift_overlay_options options = {
         .size = sizeof options, .lower_count = 1, .lower = &lower, .upper = &upper, .work = "/w"};
     vrift_sb *sb;
-    struct vrift_stat st;
-    check_ok(vrift_statat(side->watcher, AT, "/", 0, &st));
-    look_away(side);
-    look_into(side, vrift_sb_ref(side->layers[1]));
-    check_ok(vrift_mkdirat(side->watcher, AT, "/u", 0755));
-    check_ok(vrift_mkdirat(side->watcher, AT, "/w", 0755));
-    check_ok(vrift_fchownat(side->watcher, AT, "/u", st.uid, st.gid, 0));
-    check_ok(vrift_fchmodat(side->watcher, AT, "/u", st.mode & 07777, 0));
+    vrift_ns *ns;
+    vrift_task *maker;
+    check_ok(vrift_ns_new(side->vfs, side->layers[1], 0, &ns));
+    check_ok(vrift_task_new(ns, NULL, NULL, &maker));
+    check_ok(vrift_mkdirat(maker, AT, "/u", 0755));
+    check_ok(vrift_mkdirat(maker, AT, "/w", 0755));
+    copy_root(side->watcher, maker);
+    vrift_task_free(maker);
+    vrift_ns_unref(ns);
     look_away(side);
     check_ok(vrift_overlay_new(side->vfs, &options, &sb));
     look_into(side, sb);
@@ -239,7 +258,8 @@ static int64_t get_one(struct perm_side *side, const char *path, const char *nam
 
 #define SIDE .end = end, .ask = ask, .stat = stat_one, .list = list_one, .get = get_one
 
-const struct perm_side perm_mem = {.name = "mem", .begin = begin_mem, SIDE};
-const struct perm_side perm_host = {.name = "host", .begin = begin_host, SIDE};
+const struct perm_side perm_mem = {.name = "mem", .allocates = true, .flags = UINT64_MAX, .begin = begin_mem, SIDE};
+const struct perm_side perm_host = {
+    .name = "host", .beneath = true, .flags = ~VRIFT_FL_NOATIME, .begin = begin_host, SIDE};
 const struct perm_side perm_overlay = {
-    .name = "overlay", .layered = true, .begin = begin_overlay, .settle = settle_overlay, SIDE};
+    .name = "overlay", .layered = true, .flags = UINT64_MAX, .begin = begin_overlay, .settle = settle_overlay, SIDE};
