@@ -68,18 +68,30 @@ static int32_t init_pools(struct vr_dcache *cache)
         {&cache->inodes, sizeof(struct vr_inode), 16, NULL},
         {&cache->extras, sizeof(struct vr_inode_extra), 16, NULL},
         {&cache->mount_pool, sizeof(struct vr_mount), 16, NULL},
+        {&cache->places, sizeof(struct vr_place), 16, NULL},
         {&cache->long_names[0], sizeof(struct vr_longname) + 32, 8, NULL},
         {&cache->long_names[1], sizeof(struct vr_longname) + 64, 8, NULL},
         {&cache->long_names[2], sizeof(struct vr_longname) + 128, 8, NULL},
         {&cache->long_names[3], sizeof(struct vr_longname) + 256, 8, NULL},
     };
     size_t count = sizeof pools / sizeof pools[0];
+    for (uint32_t i = 0; i < VR_CRED_POOLS; i++) {
+        size_t size = sizeof(struct vrift_cred) + ((size_t)4 << 2 * i) * sizeof(uint32_t);
+        int32_t error = vr_pool_init(&cache->creds[i], (uint32_t)size, 8, NULL, &cache->bytes);
+        if (!error)
+            continue;
+        while (i-- > 0)
+            vr_pool_dispose(&cache->creds[i], NULL);
+        return error;
+    }
     for (size_t i = 0; i < count; i++) {
         int32_t error = vr_pool_init(pools[i].pool, pools[i].size, pools[i].alignment, pools[i].prepare, &cache->bytes);
         if (!error)
             continue;
         while (i-- > 0)
             vr_pool_dispose(pools[i].pool, NULL);
+        for (uint32_t j = 0; j < VR_CRED_POOLS; j++)
+            vr_pool_dispose(&cache->creds[j], NULL);
         return error;
     }
     return 0;
@@ -93,6 +105,9 @@ static void dispose_pools(vrift_vfs *vfs)
     vr_pool_dispose(&cache->inodes, vfs->allocator);
     vr_pool_dispose(&cache->extras, vfs->allocator);
     vr_pool_dispose(&cache->mount_pool, vfs->allocator);
+    vr_pool_dispose(&cache->places, vfs->allocator);
+    for (int i = 0; i < VR_CRED_POOLS; i++)
+        vr_pool_dispose(&cache->creds[i], vfs->allocator);
     for (int i = 0; i < VR_NAME_POOLS; i++)
         vr_pool_dispose(&cache->long_names[i], vfs->allocator);
 }

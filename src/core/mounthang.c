@@ -267,7 +267,7 @@ static int32_t pivot_to(struct pivoting *pivoting, const char *put_old)
     if (error)
         return error;
     vr_dcache_read_begin(task->vfs);
-    pivoting->root = task->place->root;
+    pivoting->root = vr_spot_get(&task->place->root);
     vr_path_ref(&pivoting->root);
     vr_dcache_read_end(task->vfs);
     error = vr_mnttree_run_at(task->vfs, &at, try_pivot, pivoting);

@@ -105,7 +105,7 @@ static void take(struct listing *list, vrift_task *task)
     list->used = list->count = 0;
     vr_mnt_tree_lock(task->vfs);
     vr_dcache_read_begin(task->vfs);
-    const struct vr_path root = task->place->root;
+    const struct vr_path root = vr_spot_get(&task->place->root);
     struct vr_mount *top = task->ns->root;
     for (struct vr_mount *at = top; at && list->used <= list->room; at = vr_mnt_next(at, top))
         if (is_seen(at, &root))

@@ -84,13 +84,14 @@ struct cloning {
 };
 
 /* w: from a mount to its copy in the other namespace, if it has one. */
-static void follow(const struct cloning *cloning, struct vr_path *where, struct vr_path *left)
+static void follow(const struct cloning *cloning, struct vr_spot *where, struct vr_path *left)
 {
-    if (where->mount->ns != cloning->from)
+    struct vr_mount *mount = where->mount;
+    if (mount->ns != cloning->from)
         return;
-    left->mount = where->mount;
-    where->mount = where->mount->twin;
-    vr_mnt_ref(where->mount);
+    left->mount = mount;
+    vr_mnt_ref(mount->twin);
+    where->mount = mount->twin;
 }
 
 static int32_t try_clone(struct vr_mnttree *change, void *payload)
@@ -176,9 +177,10 @@ static int32_t try_enter(struct vr_mnttree *change, void *payload)
         return -VRIFT_EINVAL;
     entering->root = (struct vr_path){entering->ns->root, entering->ns->root->root};
     vr_mnt_topmost(change->vfs, &entering->root);
-    entering->left[0] = place->root;
-    entering->left[1] = place->cwd;
-    place->root = place->cwd = entering->root;
+    entering->left[0] = vr_spot_get(&place->root);
+    entering->left[1] = vr_spot_get(&place->cwd);
+    vr_spot_set(&place->root, &entering->root);
+    vr_spot_set(&place->cwd, &entering->root);
     vr_path_ref(&entering->root);
     vr_path_ref(&entering->root);
     vrift_ns *before = task->ns;

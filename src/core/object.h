@@ -43,6 +43,24 @@ struct vr_path {
     struct vr_dentry *dentry;
 };
 
+/* A path that walks read without a lock. */
+struct vr_spot {
+    _Atomic(struct vr_mount *) mount;
+    _Atomic(struct vr_dentry *) dentry;
+};
+
+static inline struct vr_path vr_spot_get(const struct vr_spot *spot)
+{
+    return (struct vr_path){atomic_load_explicit(&spot->mount, memory_order_acquire),
+                            atomic_load_explicit(&spot->dentry, memory_order_acquire)};
+}
+
+static inline void vr_spot_set(struct vr_spot *spot, const struct vr_path *path)
+{
+    atomic_store_explicit(&spot->mount, path->mount, memory_order_release);
+    atomic_store_explicit(&spot->dentry, path->dentry, memory_order_release);
+}
+
 /* A name within a path, with its hash; not NUL-terminated. */
 struct vr_component {
     const char *name;
@@ -72,6 +90,9 @@ struct vr_longname {
 
 /* Slots of long names: of at most 32, 64, 128 and 256 bytes. */
 #define VR_NAME_POOLS 4
+
+/* Slots of credentials: with at most 4, 16, 64... groups. */
+#define VR_CRED_POOLS 8
 
 /*
  * A name in a directory. refs counts the holders and the children; 0 means cached and unused: it becomes dead, which
@@ -225,10 +246,11 @@ struct vr_dcache {
     struct vr_cursor hand[2];   /* lock; the clock's: over existing and negative names */
     _Atomic uint64_t doomed;    /* lock; slots of negative names to look at for children of removed directories */
     struct vr_pool dentries[2]; /* that exist, and negative ones */
-    struct vr_pool inodes, extras, mount_pool, long_names[VR_NAME_POOLS];
+    struct vr_pool inodes, extras, mount_pool, places, long_names[VR_NAME_POOLS], creds[VR_CRED_POOLS];
     _Atomic uint64_t count[2]; /* written under lock; dentries of either kind */
     _Atomic uint64_t bytes;    /* of slots in use, tables and link texts */
-    _Atomic uint64_t hits, misses, evicted, live_inodes;
+    _Atomic uint64_t evicted, live_inodes;
+    uint64_t hits, misses; /* lock; of tasks that are gone */
 };
 
 /* Who watches what; see core/watch.h. */
@@ -276,6 +298,7 @@ struct vrift_vfs {
     vr_os_mutex tree_mutex;               /* one change of the mount trees at a time, propagation crosses them */
     uint64_t next_group;                  /* tree mutex; of peers */
     struct vr_place *places;              /* dcache lock; all of them */
+    struct vrift_task *tasks;             /* dcache lock; all of them */
     _Atomic uint32_t next_table;
     struct vr_locktable locks;
     struct vr_dcache dcache;
@@ -317,14 +340,16 @@ struct vrift_ns {
     uint32_t more;         /* tree mutex; scratch: mounts that the change under way adds */
 };
 
+/* Constant but for refs while it lives. Walks without a lock read the _Atomic. */
 struct vrift_cred {
-    _Atomic uint32_t refs;
-    uint32_t uid;
-    uint32_t gid;
-    uint32_t group_count;
-    uint64_t capabilities;
-    vrift_vfs *vfs;    /* held */
-    uint32_t groups[]; /* ascending */
+    struct vr_link link;   /* the pool's */
+    _Atomic uint32_t refs; /* from 0 it never rises again */
+    _Atomic uint32_t uid;
+    _Atomic uint32_t gid;
+    _Atomic uint32_t group_count;
+    _Atomic uint64_t capabilities;
+    vrift_vfs *vfs;            /* held */
+    _Atomic uint32_t groups[]; /* ascending */
 };
 
 /* One descriptor. */
@@ -347,20 +372,23 @@ struct vr_fdtable {
 
 /* Where tasks stand; cloned tasks may share it. */
 struct vr_place {
+    struct vr_link link; /* the pool's */
     _Atomic uint32_t refs;
     _Atomic uint32_t umask;
-    struct vr_path root;             /* dcache lock; held */
-    struct vr_path cwd;              /* dcache lock; held */
+    struct vr_spot root;             /* dcache lock; held */
+    struct vr_spot cwd;              /* dcache lock; held */
     struct vr_place *before, *after; /* dcache lock; in vrift_vfs.places */
 };
 
 struct vrift_task {
-    vrift_vfs *vfs;           /* held */
-    vrift_ns *ns;             /* dcache lock, changed under the tree mutex too; held */
-    struct vr_place *place;   /* dcache lock; held; another one only when it leaves a shared one */
-    struct vr_fdtable *files; /* held; constant */
-    vrift_cred *cred;         /* dcache lock; held */
-    uint64_t max_file_size;   /* bytes a write may reach; constant */
+    vrift_vfs *vfs;                    /* held */
+    vrift_ns *ns;                      /* dcache lock, changed under the tree mutex too; held */
+    _Atomic(struct vr_place *) place;  /* dcache lock; held; another one only when it leaves a shared one */
+    struct vr_fdtable *files;          /* held; constant */
+    _Atomic(vrift_cred *) cred;        /* dcache lock; held */
+    _Atomic uint64_t hits, misses;     /* of its walks; written by load and store, so that threads share no line */
+    struct vrift_task *before, *after; /* dcache lock; in vrift_vfs.tasks */
+    uint64_t max_file_size;            /* bytes a write may reach; constant */
 };
 
 struct vrift_file {

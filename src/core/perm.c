@@ -183,10 +183,11 @@ static bool protects(const struct vr_inode *inode, uint32_t what)
     return inode->sb->vfs->protect & what;
 }
 
-int32_t vr_perm_follow(const struct vrift_cred *cred, const struct vr_inode *dir, const struct vr_inode *link)
+int32_t vr_perm_follow(const vrift_vfs *vfs, const struct vrift_cred *cred, const struct vr_inode *dir,
+                       const struct vr_inode *link)
 {
     uint32_t shared = VRIFT_S_ISVTX | 02;
-    if (!protects(link, VRIFT_PROTECT_SYMLINKS) || cred->uid == uid_of(link) || (mode_of(dir) & shared) != shared ||
+    if (!(vfs->protect & VRIFT_PROTECT_SYMLINKS) || cred->uid == uid_of(link) || (mode_of(dir) & shared) != shared ||
         uid_of(dir) == uid_of(link))
         return 0;
     return -VRIFT_EACCES;

@@ -87,7 +87,9 @@ uint32_t vr_perm_killed_by_chown(const struct vrift_cred *cred, const struct vr_
 uint32_t vr_perm_killed_by_write(const struct vrift_cred *cred, const struct vr_inode *inode);
 
 /* The protections of the instance (VRIFT_PROTECT_...): 0 or -VRIFT_EACCES, -VRIFT_EPERM. */
-int32_t vr_perm_follow(const struct vrift_cred *cred, const struct vr_inode *dir, const struct vr_inode *link);
+/* This one also without a lock; vfs is the inodes'. */
+int32_t vr_perm_follow(const vrift_vfs *vfs, const struct vrift_cred *cred, const struct vr_inode *dir,
+                       const struct vr_inode *link);
 int32_t vr_perm_link(const struct vrift_cred *cred, struct vr_inode *inode);
 /* O_CREAT found an inode in a directory of this mode and owner. */
 int32_t vr_perm_found(const struct vrift_cred *cred, uint32_t dir_mode, uint32_t dir_uid, const struct vr_inode *inode);

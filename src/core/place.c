@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/place.h"
 
-#include "core/alloc.h"
 #include "core/dcache.h"
 #include "core/mnt.h"
 
@@ -14,36 +13,46 @@ static void enlist(vrift_vfs *vfs, struct vr_place *place)
     vfs->places = place;
 }
 
-struct vr_place *vr_place_new(vrift_vfs *vfs, const struct vr_path *at, uint32_t umask)
+static struct vr_place *make(vrift_vfs *vfs, uint32_t umask)
 {
-    struct vr_place *place = vr_alloc_zero(vfs->allocator, 1, sizeof *place);
+    struct vr_place *place = vr_pool_get(&vfs->dcache.places, vfs->allocator);
     if (!place)
         return NULL;
-    atomic_init(&place->refs, 1);
-    atomic_init(&place->umask, umask);
-    vr_dcache_write_begin(vfs);
-    place->root = place->cwd = *at;
-    vr_path_ref(&place->root);
-    vr_path_ref(&place->cwd);
+    atomic_store(&place->refs, 1);
+    atomic_store(&place->umask, umask);
+    return place;
+}
+
+/* r: for the first time. */
+static void stand(vrift_vfs *vfs, struct vr_place *place, const struct vr_path *root, const struct vr_path *cwd)
+{
+    vr_path_ref(root);
+    vr_path_ref(cwd);
+    vr_spot_set(&place->root, root);
+    vr_spot_set(&place->cwd, cwd);
     enlist(vfs, place);
-    vr_dcache_write_end(vfs);
+}
+
+struct vr_place *vr_place_new(vrift_vfs *vfs, const struct vr_path *at, uint32_t umask)
+{
+    struct vr_place *place = make(vfs, umask);
+    if (!place)
+        return NULL;
+    vr_dcache_read_begin(vfs);
+    stand(vfs, place, at, at);
+    vr_dcache_read_end(vfs);
     return place;
 }
 
 struct vr_place *vr_place_copy(vrift_vfs *vfs, struct vr_place *from)
 {
-    struct vr_place *place = vr_alloc_zero(vfs->allocator, 1, sizeof *place);
+    struct vr_place *place = make(vfs, atomic_load(&from->umask));
     if (!place)
         return NULL;
-    atomic_init(&place->refs, 1);
-    atomic_init(&place->umask, atomic_load(&from->umask));
-    vr_dcache_write_begin(vfs);
-    place->root = from->root;
-    place->cwd = from->cwd;
-    vr_path_ref(&place->root);
-    vr_path_ref(&place->cwd);
-    enlist(vfs, place);
-    vr_dcache_write_end(vfs);
+    vr_dcache_read_begin(vfs);
+    const struct vr_path root = vr_spot_get(&from->root), cwd = vr_spot_get(&from->cwd);
+    stand(vfs, place, &root, &cwd);
+    vr_dcache_read_end(vfs);
     return place;
 }
 
@@ -51,22 +60,23 @@ void vr_place_unref(vrift_vfs *vfs, struct vr_place *place)
 {
     if (!place || atomic_fetch_sub_explicit(&place->refs, 1, memory_order_acq_rel) != 1)
         return;
-    vr_dcache_write_begin(vfs);
+    vr_dcache_read_begin(vfs);
     *(place->before ? &place->before->after : &vfs->places) = place->after;
     if (place->after)
         place->after->before = place->before;
-    vr_dcache_write_end(vfs);
-    vr_path_unref(&place->cwd);
-    vr_path_unref(&place->root);
-    vr_alloc_free(vfs->allocator, place);
+    vr_dcache_read_end(vfs);
+    struct vr_path root = vr_spot_get(&place->root), cwd = vr_spot_get(&place->cwd);
+    vr_path_unref(&cwd);
+    vr_path_unref(&root);
+    vr_pool_put(&vfs->dcache.places, place);
 }
 
-static void move(struct vr_path *where, const struct vr_path *from, const struct vr_path *to)
+static void move(struct vr_spot *where, const struct vr_path *from, const struct vr_path *to)
 {
     if (where->mount != from->mount || where->dentry != from->dentry)
         return;
     vr_path_ref(to);
-    *where = *to;
+    vr_spot_set(where, to);
     /* The caller holds `from`: neither count falls to nothing here. */
     atomic_fetch_sub_explicit(&from->dentry->refs, 1, memory_order_release);
     atomic_fetch_sub_explicit(&from->mount->refs, 1, memory_order_release);

@@ -29,6 +29,25 @@ static int compare_groups(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static struct vr_pool *cred_pool(vrift_vfs *vfs, uint32_t groups)
+{
+    return &vfs->dcache.creds[groups <= 4 ? 0 : vr_os_log2(groups - 1) / 2];
+}
+
+/* A late walk may still read what the slot held before: it finds out. */
+static void fill_cred(vrift_cred *cred, vrift_vfs *vfs, const struct vrift_cred_options *options,
+                      const uint32_t *groups)
+{
+    cred->uid = options->uid;
+    cred->gid = options->gid;
+    cred->group_count = options->group_count;
+    cred->capabilities = options->capabilities;
+    for (uint32_t i = 0; i < options->group_count; i++)
+        cred->groups[i] = groups[i];
+    cred->vfs = vr_vfs_ref(vfs);
+    atomic_store_explicit(&cred->refs, 1, memory_order_release);
+}
+
 int32_t vrift_cred_new(vrift_vfs *vfs, const struct vrift_cred_options *options, vrift_cred **out)
 {
     struct vrift_cred_options own;
@@ -41,19 +60,20 @@ int32_t vrift_cred_new(vrift_vfs *vfs, const struct vrift_cred_options *options,
         own.capabilities = VRIFT_CAP_ALL;
     if (own.group_count > MOST_GROUPS || (own.group_count && !own.groups))
         return -VRIFT_EINVAL;
-    vrift_cred *cred = vr_alloc(vfs->allocator, sizeof *cred + own.group_count * sizeof(uint32_t));
+    uint32_t *groups = NULL;
+    if (own.group_count) {
+        groups = vr_alloc(vfs->allocator, own.group_count * sizeof *groups);
+        if (!groups)
+            return -VRIFT_ENOMEM;
+        memcpy(groups, own.groups, own.group_count * sizeof *groups);
+        qsort(groups, own.group_count, sizeof *groups, compare_groups);
+    }
+    vrift_cred *cred = vr_pool_get(cred_pool(vfs, own.group_count), vfs->allocator);
+    if (cred)
+        fill_cred(cred, vfs, &own, groups);
+    vr_alloc_free(vfs->allocator, groups);
     if (!cred)
         return -VRIFT_ENOMEM;
-    atomic_init(&cred->refs, 1);
-    cred->uid = own.uid;
-    cred->gid = own.gid;
-    cred->group_count = own.group_count;
-    cred->capabilities = own.capabilities;
-    cred->vfs = vr_vfs_ref(vfs);
-    if (own.group_count) {
-        memcpy(cred->groups, own.groups, own.group_count * sizeof(uint32_t));
-        qsort(cred->groups, own.group_count, sizeof(uint32_t), compare_groups);
-    }
     *out = cred;
     return 0;
 }
@@ -70,7 +90,7 @@ void vrift_cred_unref(vrift_cred *cred)
     if (!cred || atomic_fetch_sub_explicit(&cred->refs, 1, memory_order_acq_rel) != 1)
         return;
     vrift_vfs *vfs = cred->vfs;
-    vr_alloc_free(vfs->allocator, cred);
+    vr_pool_put(cred_pool(vfs, cred->group_count), cred);
     vr_vfs_unref(vfs);
 }
 
@@ -95,6 +115,12 @@ static int32_t make_task(vrift_ns *ns, vrift_cred *cred, struct vr_place *place,
     task->place = place;
     task->files = files;
     task->max_file_size = UINT64_MAX;
+    vr_dcache_read_begin(vfs);
+    task->after = vfs->tasks;
+    if (task->after)
+        task->after->before = task;
+    vfs->tasks = task;
+    vr_dcache_read_end(vfs);
     *out = task;
     return 0;
 }
@@ -158,6 +184,13 @@ void vrift_task_free(vrift_task *task)
     if (!task)
         return;
     vrift_vfs *vfs = task->vfs;
+    vr_dcache_read_begin(vfs);
+    *(task->before ? &task->before->after : &vfs->tasks) = task->after;
+    if (task->after)
+        task->after->before = task->before;
+    vfs->dcache.hits += task->hits;
+    vfs->dcache.misses += task->misses;
+    vr_dcache_read_end(vfs);
     vr_fdtable_unref(vfs, task->files);
     vr_place_unref(vfs, task->place);
     vrift_cred_unref(task->cred);
@@ -187,11 +220,11 @@ int32_t vrift_umask(vrift_task *task, uint32_t mask)
 /* -- Where it is --------------------------------------------------------------------------------------------------- */
 
 /* Takes over the references of `to`. */
-static void replace_path(vrift_task *task, struct vr_path *where, const struct vr_path *to)
+static void replace_path(vrift_task *task, struct vr_spot *where, const struct vr_path *to)
 {
     vr_dcache_write_begin(task->vfs);
-    struct vr_path before = *where;
-    *where = *to;
+    struct vr_path before = vr_spot_get(where);
+    vr_spot_set(where, to);
     vr_dcache_write_end(task->vfs);
     vr_path_unref(&before);
 }
@@ -258,8 +291,8 @@ int64_t vrift_getcwd(vrift_task *task, char *buf, size_t len)
         return -VRIFT_EINVAL;
     struct vr_path root, cwd;
     vr_dcache_read_begin(task->vfs);
-    root = task->place->root;
-    cwd = task->place->cwd;
+    root = vr_spot_get(&task->place->root);
+    cwd = vr_spot_get(&task->place->cwd);
     int64_t result = vr_dpath_write(&root, &cwd, true, buf, len);
     vr_dcache_read_end(task->vfs);
     return result;

@@ -146,8 +146,14 @@ int32_t vrift_vfs_stats(vrift_vfs *vfs, struct vrift_vfs_stats *out)
     out->dentries = atomic_load(&vfs->dcache.count[0]) + out->negative;
     out->inodes = atomic_load(&vfs->dcache.live_inodes);
     out->cache_bytes = atomic_load(&vfs->dcache.bytes);
-    out->hits = atomic_load(&vfs->dcache.hits);
-    out->misses = atomic_load(&vfs->dcache.misses);
+    vr_dcache_read_begin(vfs);
+    out->hits = vfs->dcache.hits;
+    out->misses = vfs->dcache.misses;
+    for (const vrift_task *task = vfs->tasks; task; task = task->after) {
+        out->hits += atomic_load_explicit(&task->hits, memory_order_relaxed);
+        out->misses += atomic_load_explicit(&task->misses, memory_order_relaxed);
+    }
+    vr_dcache_read_end(vfs);
     out->evicted = atomic_load(&vfs->dcache.evicted);
     out->open_files = atomic_load(&vfs->open_files);
     out->backend_calls = atomic_load(&vfs->backend_calls);

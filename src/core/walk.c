@@ -9,6 +9,7 @@
 #include "core/lookup.h"
 #include "core/mnt.h"
 #include "core/perm.h"
+#include "core/walkpass.h"
 
 #include <vrift/file.h>
 #include <vrift/task.h>
@@ -18,301 +19,181 @@
 
 #define SCOPED (VRIFT_RESOLVE_BENEATH | VRIFT_RESOLVE_IN_ROOT)
 
-/* What the cached pass asks of the slow one. */
-#define NEED_LOOKUP 1
-#define NEED_LINK   2
-#define NEED_ACL    VR_PERM_ASK
+/* So often a walk starts again because something changed before it keeps changes out. */
+#define FREE_TRIES 3u
 
-/* -- The cached pass: everything here runs in a read section of the dentry cache --------------------------------------- */
-
-static bool same_path(const struct vr_path *a, const struct vr_path *b)
-{
-    return a->dentry == b->dentry && a->mount == b->mount;
-}
-
-/* Over the mounts on a path to the topmost one's root. */
-static int32_t cross_mounts(struct vr_walk *walk, struct vr_path *path)
-{
-    while (vr_dcache_mounted(path->dentry)) {
-        struct vr_mount *mount = vr_mnt_find(walk->task->vfs, path->mount, path->dentry);
-        if (!mount)
-            break;
-        if (walk->resolve & VRIFT_RESOLVE_NO_XDEV)
-            return -VRIFT_EXDEV;
-        path->mount = mount;
-        path->dentry = mount->root;
-    }
-    return 0;
-}
-
-/* Is the path within the walk's root? A rename may have moved it out since the walk passed. */
-static bool within_root(const struct vr_walk *walk, struct vr_path path)
-{
-    while (path.mount != walk->root.mount) {
-        if (!path.mount->parent)
-            return false;
-        path = (struct vr_path){path.mount->parent, path.mount->point};
-    }
-    return vr_dcache_below(path.dentry, walk->root.dentry);
-}
-
-static int32_t step_up(struct vr_walk *walk)
-{
-    struct vr_path path = walk->path;
-    for (;;) {
-        if (same_path(&path, &walk->root)) {
-            if (walk->resolve & VRIFT_RESOLVE_BENEATH)
-                return -VRIFT_EXDEV;
-            break;
-        }
-        if (path.dentry != path.mount->root) {
-            path.dentry = path.dentry->parent;
-            /* Moved out of what a bind mount shows, it has no parent there. */
-            if (path.mount->part && !vr_dcache_below(path.dentry, path.mount->root))
-                return -VRIFT_ENOENT;
-            break;
-        }
-        if (!path.mount->parent)
-            break;
-        if (walk->resolve & VRIFT_RESOLVE_NO_XDEV)
-            return -VRIFT_EXDEV;
-        path = (struct vr_path){path.mount->parent, path.mount->point};
-    }
-    int32_t error = cross_mounts(walk, &path);
-    if (!error && walk->resolve & SCOPED && !within_root(walk, path))
-        error = -VRIFT_EXDEV;
-    if (!error)
-        walk->path = path;
-    return error;
-}
-
-static int32_t jump_to_root(struct vr_walk *walk)
-{
-    if (walk->resolve & VRIFT_RESOLVE_BENEATH)
-        return -VRIFT_EXDEV;
-    if (walk->resolve & VRIFT_RESOLVE_NO_XDEV && walk->path.mount != walk->root.mount)
-        return -VRIFT_EXDEV;
-    walk->path = walk->root;
-    return 0;
-}
-
-/* Goes on in the text of a symlink; what is left of the present text waits. */
-static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link)
-{
-    if (walk->followed >= VR_WALK_MAX_LINKS || walk->resolve & VRIFT_RESOLVE_NO_SYMLINKS ||
-        vr_mnt_is(link->mount, VRIFT_MOUNT_NOSYMFOLLOW))
-        return -VRIFT_ELOOP;
-    struct vr_inode *inode = link->dentry->inode;
-    const struct vr_inode_extra *extra = vr_inode_extra_of(inode);
-    const char *text = extra ? atomic_load_explicit(&extra->text, memory_order_acquire) : NULL;
-    if (!text)
-        return NEED_LINK;
-    walk->followed++;
-    vr_inode_ref(inode);
-    walk->links[walk->link_count++] = inode;
-    if (!walk->final) {
-        walk->texts[walk->depth].p = walk->p;
-        walk->texts[walk->depth++].end = walk->end;
-    }
-    walk->p = text;
-    walk->end = text + strlen(text);
-    return *text == '/' ? jump_to_root(walk) : 0;
-}
-
-static bool is_current(struct vr_walk *walk, const struct vr_dentry *dentry)
-{
-    const vrift_sb *sb = vr_dcache_sb(dentry);
-    if (dentry->inode && atomic_load_explicit(&dentry->inode->stale, memory_order_relaxed))
-        return false;
-    if (sb->names_stable)
-        return true;
-    if (!walk->now)
-        walk->now = vr_os_monotonic_ns();
-    return atomic_load_explicit(&dentry->checked_ns, memory_order_relaxed) + sb->names_age >= walk->now;
-}
-
-/* Parses the next component into walk->last and learns whether it is the last one of all. */
-static void next_component(struct vr_walk *walk)
-{
-    const char *after = vr_dcache_component(walk->p, walk->end, &walk->last);
-    const char *p = after;
-    while (p < walk->end && *p == '/')
-        p++;
-    walk->last_type = VR_LAST_NAME;
-    if (walk->last.name[0] == '.') {
-        if (walk->last.length == 1)
-            walk->last_type = VR_LAST_DOT;
-        else if (walk->last.length == 2 && walk->last.name[1] == '.')
-            walk->last_type = VR_LAST_DOTDOT;
-    }
-    walk->p = p;
-    walk->final = p == walk->end && walk->depth == 0;
-    walk->last_slash = p != after;
-    if (p == walk->end && walk->depth) {
-        walk->depth--;
-        walk->p = walk->texts[walk->depth].p;
-        walk->end = walk->texts[walk->depth].end;
-    }
-}
-
-/* Into walk->child: 0 when the walk stands on it, or goes on in its text (*linked). */
-static int32_t step_into(struct vr_walk *walk, bool *linked)
-{
-    struct vr_path path = {walk->path.mount, walk->child};
-    *linked = false;
-    int32_t error = cross_mounts(walk, &path);
-    if (error)
-        return error;
-    struct vr_inode *inode = path.dentry->inode;
-    if (!inode)
-        return -VRIFT_ENOENT;
-    if (vr_is_link(inode) && (!walk->final || walk->flags & VR_WALK_FOLLOW)) {
-        *linked = true;
-        error = walk->final ? vr_perm_follow(walk->cred, walk->path.dentry->inode, inode) : 0;
-        return error ? error : follow_link(walk, &path);
-    }
-    walk->path = path;
-    return 0;
-}
-
-/* Finds the dentry of walk->last, or says that the backend must be asked. */
-static int32_t find_child(struct vr_walk *walk)
-{
-    if (walk->last.length > VRIFT_NAME_MAX)
-        return -VRIFT_ENAMETOOLONG;
-    struct vr_dentry *dir = walk->path.dentry;
-    walk->child = vr_dcache_find(walk->task->vfs, dir, &walk->last);
-    if (!walk->child) {
-        if (!(dir->flags & VR_DENTRY_COMPLETE))
-            return NEED_LOOKUP;
-        walk->hits++;
-        return -VRIFT_ENOENT;
-    }
-    if (!is_current(walk, walk->child))
-        return NEED_LOOKUP;
-    walk->hits++;
-    return 0;
-}
-
-static int32_t finish(const struct vr_walk *walk)
-{
-    return walk->flags & VR_WALK_DIRECTORY && !vr_is_dir(walk->path.dentry->inode) ? -VRIFT_ENOTDIR : 0;
-}
-
-/* 0: done; positive: what is needed before it can go on; negative: an error. */
-static int32_t cached_pass(struct vr_walk *walk)
-{
-    int32_t result;
-    if (walk->stepping)
-        goto step;
-    for (;;) {
-        while (walk->p < walk->end && *walk->p == '/')
-            walk->p++;
-        if (walk->p == walk->end && walk->depth) {
-            walk->depth--;
-            walk->p = walk->texts[walk->depth].p;
-            walk->end = walk->texts[walk->depth].end;
-            continue;
-        }
-        if (walk->p == walk->end) {
-            walk->last_type = VR_LAST_ROOT;
-            walk->last_slash = false;
-            walk->at_parent = walk->flags & VR_WALK_PARENT && !(walk->flags & VR_WALK_ORDINARY);
-            return finish(walk);
-        }
-        struct vr_inode *dir = walk->path.dentry->inode;
-        if (!vr_is_dir(dir))
-            return -VRIFT_ENOTDIR;
-        result = walk->searched == dir ? 0 : vr_perm_search(walk->cred, dir);
-        walk->searched = NULL;
-        if (result)
-            return result;
-        next_component(walk);
-        if (walk->final) {
-            walk->at_parent =
-                walk->flags & VR_WALK_PARENT && (walk->last_type == VR_LAST_NAME || !(walk->flags & VR_WALK_ORDINARY));
-            if (walk->at_parent)
-                return 0;
-            if (walk->last_slash)
-                walk->flags |= VR_WALK_FOLLOW | VR_WALK_DIRECTORY;
-        }
-        if (walk->last_type == VR_LAST_NAME) {
-            result = find_child(walk);
-            if (result)
-                return result;
-        step:
-            walk->stepping = true;
-            bool linked;
-            result = step_into(walk, &linked);
-            if (result)
-                return result;
-            walk->stepping = false;
-            walk->child = NULL;
-            if (linked)
-                continue;
-        } else if (walk->last_type == VR_LAST_DOTDOT) {
-            result = step_up(walk);
-            if (result)
-                return result;
-        }
-        if (walk->final)
-            return finish(walk);
-    }
-}
+/* -- Start, and start again ------------------------------------------------------------------------------------------ */
 
 /* Where the walk starts; its root is the task's, or where it starts if it may not leave that. */
 static int32_t start(struct vr_walk *walk)
 {
     vrift_task *task = walk->task;
+    const struct vr_place *place = atomic_load_explicit(&task->place, memory_order_acquire);
     walk->started = true;
-    walk->cred = task->cred;
-    walk->root = task->place->root;
+    walk->cred = atomic_load_explicit(&task->cred, memory_order_acquire);
+    walk->root = vr_spot_get(&place->root);
     bool absolute = walk->p < walk->end && *walk->p == '/';
     if (absolute && walk->resolve & VRIFT_RESOLVE_BENEATH)
         return -VRIFT_EXDEV;
     if (absolute && !(walk->resolve & VRIFT_RESOLVE_IN_ROOT))
-        walk->path = task->place->root;
+        walk->path = walk->root;
     else if (walk->dir_file)
         walk->path = walk->dir_file->path;
     else
-        walk->path = task->place->cwd;
+        walk->path = vr_spot_get(&place->cwd);
     if (walk->resolve & SCOPED)
         walk->root = walk->path;
-    return 0;
+    return walk->path.mount && walk->path.dentry && walk->root.mount && walk->root.dentry ? 0 : VR_WALK_TORN;
 }
 
-static bool peek(struct vr_walk *walk)
+/* What is held now is where the walk starts again from, should the next pass fail. */
+static void set_mark(struct vr_walk *walk)
 {
-    struct vr_inode *inode = walk->path.dentry->inode;
-    const vrift_sb *sb = inode->sb;
-    if (!sb->attrs_stable && !walk->now)
-        walk->now = vr_os_monotonic_ns();
-    if (!vr_inode_attr_get(inode, walk->now, walk->peek))
-        return false;
-    vr_attr_finish(walk->path.mount, walk->peek);
-    return true;
+    struct vr_walk_mark *mark = &walk->mark;
+    mark->set = true;
+    mark->stepping = walk->stepping;
+    mark->final = walk->final;
+    mark->last_slash = walk->last_slash;
+    mark->last_type = walk->last_type;
+    mark->last = walk->last;
+    mark->flags = walk->flags;
+    mark->p = walk->p;
+    mark->end = walk->end;
+    mark->hits = walk->hits;
+    mark->depth = walk->depth;
+    mark->followed = walk->followed;
+    mark->link_count = walk->link_count;
+    mark->searched = walk->searched;
+    if (walk->depth)
+        memcpy(walk->marked_texts, walk->texts, walk->depth * sizeof walk->texts[0]);
+}
+
+/* Outside of a section. */
+static void rewind_to_mark(struct vr_walk *walk)
+{
+    const struct vr_walk_mark *mark = &walk->mark;
+    while (walk->link_count > mark->link_count)
+        vr_inode_unref(walk->links[--walk->link_count]);
+    walk->at_parent = false;
+    walk->flags = mark->flags;
+    walk->p = mark->p;
+    walk->end = mark->end;
+    walk->hits = mark->hits;
+    walk->depth = mark->depth;
+    walk->followed = mark->followed;
+    walk->searched = mark->searched;
+    walk->stepping = mark->stepping;
+    walk->path = walk->held.path;
+    walk->child = walk->held.child;
+    walk->started = mark->set;
+    if (!mark->set)
+        return;
+    walk->final = mark->final;
+    walk->last_slash = mark->last_slash;
+    walk->last_type = mark->last_type;
+    walk->last = mark->last;
+    if (mark->depth)
+        memcpy(walk->texts, walk->marked_texts, mark->depth * sizeof walk->texts[0]);
+}
+
+/* Without a lock; or with the dcache lock if something is changing just now, or changed too often. */
+static inline void enter(struct vr_walk *walk)
+{
+    vrift_vfs *vfs = walk->task->vfs;
+    walk->seq = atomic_load_explicit(&vfs->dcache.seq, memory_order_acquire);
+    walk->locked = walk->seq & 1 || walk->tries > FREE_TRIES;
+    if (!walk->locked)
+        return;
+    vr_dcache_read_begin(vfs);
+    walk->seq = atomic_load_explicit(&vfs->dcache.seq, memory_order_relaxed);
+}
+
+static inline void leave(struct vr_walk *walk)
+{
+    if (walk->locked)
+        vr_dcache_read_end(walk->task->vfs);
 }
 
 /* -- References ---------------------------------------------------------------------------------------------------- */
 
-/*
- * In a read section: holds where the walk stands, and answers what it held before, to be dropped outside. The
- * first time it also holds its root and credentials, which are still the task's then: nothing was left in between.
- */
-static struct vr_walk_held hold(struct vr_walk *walk)
+static bool ref_unless_zero(_Atomic uint32_t *refs)
 {
-    struct vr_walk_held before = walk->held;
-    walk->held.path = walk->path;
-    walk->held.child = walk->child;
-    vr_path_ref(&walk->path);
-    if (walk->child)
-        vr_dcache_ref(walk->child);
-    if (!walk->anchored) {
+    uint32_t seen = atomic_load_explicit(refs, memory_order_relaxed);
+    while (seen)
+        if (atomic_compare_exchange_weak(refs, &seen, seen + 1))
+            return true;
+    return false;
+}
+
+static bool ref_dentry(struct vr_dentry *dentry)
+{
+    uint32_t seen = atomic_load_explicit(&dentry->refs, memory_order_relaxed);
+    while (seen != VR_DENTRY_DEAD)
+        if (atomic_compare_exchange_weak(&dentry->refs, &seen, seen + 1))
+            return true;
+    return false;
+}
+
+/* Takes both or none. */
+static bool ref_path(const struct vr_path *path)
+{
+    if (!ref_unless_zero(&path->mount->refs))
+        return false;
+    if (ref_dentry(path->dentry))
+        return true;
+    vr_mnt_unref_quietly(path->mount);
+    return false;
+}
+
+static void unref_path(vrift_vfs *vfs, const struct vr_path *path)
+{
+    vr_dcache_unref_of(vfs, path->dentry);
+    vr_mnt_unref_quietly(path->mount);
+}
+
+/* The walk's root and credentials, which are still the task's, as nothing was left since it started. */
+static bool anchor(struct vr_walk *walk)
+{
+    if (walk->anchored)
+        return true;
+    if (!ref_unless_zero(&walk->cred->refs))
+        return false;
+    if (ref_path(&walk->root))
+        return true;
+    vrift_cred_unref(walk->cred);
+    return false;
+}
+
+/*
+ * Holds where the walk stands, and only then finds out whether it stands on what the path means. If so, true, and *before
+ * is what it held before, to be dropped outside. The references of a walk that was mistaken may be on anything: they go
+ * at once, which is why none can be refused with the lock held.
+ */
+static bool hold(struct vr_walk *walk, struct vr_walk_held *before)
+{
+    vrift_vfs *vfs = walk->task->vfs;
+    bool was_anchored = walk->anchored;
+    if (!anchor(walk))
+        return false;
+    bool path = ref_path(&walk->path);
+    bool child = path && walk->child && ref_dentry(walk->child);
+    if (path && (child || !walk->child) && vr_walkpass_valid(walk)) {
+        *before = walk->held;
+        walk->held.path = walk->path;
+        walk->held.child = walk->child;
         walk->anchored = true;
-        vr_path_ref(&walk->root);
-        vrift_cred_ref(walk->cred);
+        return true;
     }
-    return before;
+    assert(!walk->locked);
+    if (child)
+        vr_dcache_unref_of(vfs, walk->child);
+    if (path)
+        unref_path(vfs, &walk->path);
+    if (!was_anchored) {
+        unref_path(vfs, &walk->root);
+        vrift_cred_unref(walk->cred);
+    }
+    return false;
 }
 
 static inline void drop(struct vr_walk_held *held)
@@ -392,8 +273,9 @@ int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, con
     const char *nul = memchr(path, '\0', VRIFT_PATH_MAX);
     if (!nul)
         return -VRIFT_ENAMETOOLONG;
-    walk->p = path;
-    walk->end = nul;
+    walk->p = walk->mark.p = path;
+    walk->end = walk->mark.end = nul;
+    walk->mark.flags = flags;
     if (path == nul && !(flags & VR_WALK_EMPTY))
         return -VRIFT_ENOENT;
     if (dirfd == VRIFT_AT_FDCWD || (*path == '/' && !(resolve & SCOPED)))
@@ -401,44 +283,76 @@ int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, con
     return vr_fdtable_get(task->files, dirfd, &walk->dir_file);
 }
 
+/* One pass over the cache. False: what it saw was not true, and nothing is changed. */
+static inline bool pass(struct vr_walk *walk, struct vr_walk_held *before, int32_t *result)
+{
+    struct vr_attr_raw raw;
+    uint64_t dev, mount_id;
+    *result = walk->started ? 0 : start(walk);
+    if (!*result)
+        *result = vr_walkpass_run(walk);
+    if (*result > 0 && *result != VR_WALK_TORN && walk->resolve & VRIFT_RESOLVE_CACHED)
+        *result = -VRIFT_EAGAIN;
+    if (*result < 0)
+        return vr_walkpass_valid(walk);
+    if (*result == VR_WALK_TORN)
+        return false;
+    if (*result || !walk->peek || !vr_walkpass_peek(walk, &raw, &dev, &mount_id))
+        return hold(walk, before);
+    if (!vr_walkpass_valid(walk))
+        return false;
+    vr_inode_attr_expand(&raw, walk->peek);
+    walk->peek->dev = dev;
+    walk->peek->mount_id = mount_id;
+    walk->peek->mask |= VRIFT_STAT_MOUNT_ID;
+    walk->peeked = true;
+    return true;
+}
+
+static int32_t slow_pass(struct vr_walk *walk, int32_t need)
+{
+    switch (need) {
+    case VR_WALK_NEED_LOOKUP:
+        return slow_lookup(walk);
+    case VR_WALK_NEED_LINK:
+        return slow_link(walk);
+    default:
+        return slow_search(walk);
+    }
+}
+
+/* No other thread's line is written to; of threads that share a task, one may lose what another counts. */
+static inline void count(_Atomic uint64_t *counter, uint32_t *by)
+{
+    if (*by)
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + *by, memory_order_relaxed);
+    *by = 0;
+}
+
 int32_t vr_walk_run(struct vr_walk *walk)
 {
-    vrift_vfs *vfs = walk->task->vfs;
-    struct vr_walk_held before = {{NULL, NULL}, NULL};
-    vr_dcache_read_begin(vfs);
-    int32_t result = walk->started ? 0 : start(walk);
-    while (!result) {
-        result = cached_pass(walk);
+    int32_t result;
+    for (;;) {
+        struct vr_walk_held before = {{NULL, NULL}, NULL};
+        enter(walk);
+        bool good = pass(walk, &before, &result);
+        leave(walk);
+        if (!good) {
+            walk->tries++;
+            rewind_to_mark(walk);
+            continue;
+        }
+        drop(&before);
         if (result <= 0)
             break;
-        if (walk->resolve & VRIFT_RESOLVE_CACHED) {
-            result = -VRIFT_EAGAIN;
-            break;
-        }
-        before = hold(walk);
-        vr_dcache_read_end(vfs);
-        drop(&before);
-        if (result == NEED_LOOKUP)
-            result = slow_lookup(walk);
-        else
-            result = result == NEED_LINK ? slow_link(walk) : slow_search(walk);
+        result = slow_pass(walk, result);
         if (result)
-            goto out;
-        vr_dcache_read_begin(vfs);
+            break;
+        walk->tries = 0;
+        set_mark(walk);
     }
-    if (!result) {
-        walk->peeked = walk->peek && peek(walk);
-        if (!walk->peeked)
-            before = hold(walk);
-    }
-    vr_dcache_read_end(vfs);
-    drop(&before);
-out:
-    if (walk->hits)
-        atomic_fetch_add_explicit(&vfs->dcache.hits, walk->hits, memory_order_relaxed);
-    if (walk->misses)
-        atomic_fetch_add_explicit(&vfs->dcache.misses, walk->misses, memory_order_relaxed);
-    walk->hits = walk->misses = 0;
+    count(&walk->task->hits, &walk->hits);
+    count(&walk->task->misses, &walk->misses);
     return result;
 }
 
@@ -448,6 +362,8 @@ int32_t vr_walk_into(struct vr_walk *walk, struct vr_dentry *child)
     walk->child = walk->held.child = child;
     walk->stepping = true;
     walk->at_parent = false;
+    walk->tries = 0;
+    set_mark(walk);
     return vr_walk_run(walk);
 }
 
@@ -490,18 +406,27 @@ int32_t vr_walk_path(vrift_task *task, int32_t dirfd, const char *path, uint32_t
     return result;
 }
 
-bool vr_walk_capable(vrift_task *task, uint64_t capability)
-{
-    vr_dcache_read_begin(task->vfs);
-    bool capable = vr_perm_capable(task->cred, capability);
-    vr_dcache_read_end(task->vfs);
-    return capable;
-}
-
+/* The task's credentials, held: it had them at one moment of the call. */
 vrift_cred *vr_walk_cred(vrift_task *task)
 {
-    vr_dcache_read_begin(task->vfs);
-    vrift_cred *cred = vrift_cred_ref(task->cred);
-    vr_dcache_read_end(task->vfs);
+    vrift_vfs *vfs = task->vfs;
+    uint64_t seq = atomic_load_explicit(&vfs->dcache.seq, memory_order_acquire);
+    vrift_cred *cred = atomic_load_explicit(&task->cred, memory_order_acquire);
+    if (!(seq & 1) && ref_unless_zero(&cred->refs)) {
+        if (atomic_load(&vfs->dcache.seq) == seq)
+            return cred;
+        vrift_cred_unref(cred);
+    }
+    vr_dcache_read_begin(vfs);
+    cred = vrift_cred_ref(task->cred);
+    vr_dcache_read_end(vfs);
     return cred;
+}
+
+bool vr_walk_capable(vrift_task *task, uint64_t capability)
+{
+    vrift_cred *cred = vr_walk_cred(task);
+    bool capable = vr_perm_capable(cred, capability);
+    vrift_cred_unref(cred);
+    return capable;
 }

@@ -2,9 +2,10 @@
 /*
  * The walk: from a path to a mount and a dentry.
  *
- * It runs under one read section of the dentry cache, touching no reference counts, until it is done or the cache
- * does not know. Then it takes references on where it stands, leaves the section, asks the backend, and goes on in a
- * new section from where it stood. Only the end's references stay.
+ * It reads the dentry cache without a lock, touching no reference counts, until it is done or the cache does not know
+ * (core/walkpass.h). Then it takes references on where it stands and looks whether nothing changed since it began; if
+ * something did it goes back to where it last held references, and after a few times keeps changes out. Where the cache
+ * does not know it asks the backend, and goes on from where it stands. Only the end's references stay.
  */
 #ifndef VR_WALK_H
 #define VR_WALK_H
@@ -35,6 +36,21 @@ struct vr_walk_held {
     struct vr_dentry *child;
 };
 
+struct vr_walk_text {
+    const char *p, *end;
+};
+
+/* Where a walk stood when it last held references, or started. */
+struct vr_walk_mark {
+    bool set; /* false: at the start of everything */
+    bool stepping, final, last_slash;
+    enum vr_last last_type;
+    struct vr_component last;
+    const char *p, *end;
+    const struct vr_inode *searched;
+    uint32_t flags, hits, depth, followed, link_count;
+};
+
 struct vr_walk {
     vrift_task *task;
     uint32_t flags;   /* VR_WALK_... */
@@ -57,12 +73,14 @@ struct vr_walk {
     uint32_t followed;               /* symlinks so far */
     uint32_t link_count;             /* of links */
     const struct vr_inode *searched; /* outside a read section it was found that this directory may be searched */
-    bool started, final, stepping, anchored, peeked;
-    struct vrift_stat *peek; /* wanted: the end's attributes, if the cache has them */
-    struct {
-        const char *p, *end;
-    } texts[VR_WALK_MAX_LINKS];                    /* what is left of the paths around the symlink being followed */
-    struct vr_inode *links[VR_WALK_MAX_LINKS + 1]; /* held, for their text */
+    uint64_t seq;                    /* of the dentry cache when this pass began */
+    uint32_t tries;                  /* passes that failed since the mark */
+    bool started, final, stepping, anchored, peeked, locked;
+    struct vr_walk_mark mark;
+    struct vrift_stat *peek;                      /* wanted: the end's attributes, if the cache has them */
+    struct vr_walk_text texts[VR_WALK_MAX_LINKS]; /* what is left of the paths around the symlink being followed */
+    struct vr_walk_text marked_texts[VR_WALK_MAX_LINKS]; /* as they were at the mark */
+    struct vr_inode *links[VR_WALK_MAX_LINKS + 1];       /* held, for their text */
 };
 
 /* Checks path and dirfd; to be ended with vr_walk_end(), also after an error. */
