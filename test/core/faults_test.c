@@ -258,7 +258,10 @@ static void making_an_instance_without_memory_fails_cleanly(void **state)
     w->allocations_left = 0;
     check_error(-VRIFT_ENOMEM, vrift_mem_new(w->vfs, NULL, &sb));
     check_error(-VRIFT_ENOMEM, vrift_ns_new(w->vfs, w->sb, 0, &ns));
-    check_error(-VRIFT_ENOMEM, vrift_cred_new(w->vfs, NULL, &cred));
+    /* A slot that another one left needs no memory, but a list of groups does. */
+    uint32_t groups[] = {1, 2};
+    struct vrift_cred_options with_groups = {.size = sizeof with_groups, .group_count = 2, .groups = groups};
+    check_error(-VRIFT_ENOMEM, vrift_cred_new(w->vfs, &with_groups, &cred));
     w->allocations_left = UINT64_MAX;
     world_free(w);
 }
