@@ -234,7 +234,8 @@ VRIFT_API int64_t vrift_realpath(vrift_task *task, int32_t dirfd, const char *pa
  * Reads an extended attribute, as lgetxattr(2) or getxattr(2).
  *
  * @param[out] buf the value; NULL with len 0 asks for its length
- * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH, VRIFT_AT_OPATH (Linux has no such flag; a path below
+ * /proc/self/fd serves there)
  * @return bytes; -VRIFT_ENODATA; -VRIFT_ERANGE if buf is too short; -VRIFT_EOPNOTSUPP; the errors of a walk.
  * Thread safety: any thread; a task is internally locked.
  * @since 0.1
@@ -286,7 +287,7 @@ VRIFT_API int32_t vrift_removexattrat(vrift_task *task, int32_t dirfd, const cha
  * this takes a path, or a descriptor by an empty one.
  *
  * @param dirfd,path as vrift_openat()
- * @param at_flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @param at_flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH, VRIFT_AT_OPATH
  * @param[out] out VRIFT_FL_...
  * @return 0; -VRIFT_ENOTTY for other kinds of inodes and backends without flags; -VRIFT_EBADF for a descriptor of
  * VRIFT_O_PATH; the errors of a walk.
@@ -301,7 +302,7 @@ VRIFT_API int32_t vrift_getflags(vrift_task *task, int32_t dirfd, const char *pa
  *
  * @param dirfd,path as vrift_openat()
  * @param flags VRIFT_FL_..., all of them
- * @param at_flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH
+ * @param at_flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH, VRIFT_AT_OPATH
  * @return 0; -VRIFT_EPERM; -VRIFT_EOPNOTSUPP for a flag that the backend cannot keep; -VRIFT_EROFS; else as
  * vrift_getflags().
  * Thread safety: any thread; a task is internally locked.

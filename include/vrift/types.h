@@ -193,6 +193,7 @@ struct vrift_dirent {
 #define VRIFT_AT_REMOVEDIR        0x200ULL
 #define VRIFT_AT_SYMLINK_FOLLOW   0x400ULL
 #define VRIFT_AT_EMPTY_PATH       0x1000ULL
+#define VRIFT_AT_OPATH            (1ULL << 32) /* ours: with EMPTY_PATH, a descriptor of VRIFT_O_PATH will do */
 
 #define VRIFT_RENAME_NOREPLACE 1ULL
 #define VRIFT_RENAME_EXCHANGE  2ULL

@@ -299,10 +299,11 @@ static int32_t truncate_once(vrift_task *task, const char *path, uint64_t length
         if (!vr_is_file(inode))
             error = vr_is_dir(inode) ? -VRIFT_EISDIR : -VRIFT_EINVAL;
         if (!error)
+            error = vr_perm_check(walk.cred, inode, VR_MAY_WRITE);
+        if (!error)
             error = vr_mnt_want_write(walk.path.mount);
         if (!error) {
-            error = vr_perm_check(walk.cred, inode, VR_MAY_WRITE);
-            if (!error && vr_perm_is(inode, VR_MODE_APPEND))
+            if (vr_perm_is(inode, VR_MODE_APPEND))
                 error = -VRIFT_EPERM;
             if (!error)
                 error = vr_attr_truncate(walk.cred, walk.path.dentry, NULL, length, task->max_file_size);

@@ -10,7 +10,7 @@
 #include <vrift/file.h>
 #include <vrift/fs.h>
 
-#define AT_FLAGS  (VRIFT_AT_SYMLINK_NOFOLLOW | VRIFT_AT_EMPTY_PATH)
+#define AT_FLAGS  (VRIFT_AT_SYMLINK_NOFOLLOW | VRIFT_AT_EMPTY_PATH | VRIFT_AT_OPATH)
 #define FL_KNOWN  (VRIFT_FL_IMMUTABLE | VRIFT_FL_APPEND | VRIFT_FL_NODUMP | VRIFT_FL_NOATIME)
 #define FL_STRONG (VRIFT_FL_IMMUTABLE | VRIFT_FL_APPEND)
 
@@ -68,7 +68,7 @@ static int32_t begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, cons
     if (at_flags & VRIFT_AT_EMPTY_PATH)
         how |= VR_WALK_EMPTY;
     int32_t error = vr_walk_begin(walk, task, dirfd, path, how, 0);
-    if (!error && !*path && walk->dir_file && walk->dir_file->flags & VRIFT_O_PATH)
+    if (!error && !*path && walk->dir_file && walk->dir_file->flags & VRIFT_O_PATH && !(at_flags & VRIFT_AT_OPATH))
         error = -VRIFT_EBADF;
     return error ? error : vr_walk_run(walk);
 }

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-#define AT_FLAGS    (VRIFT_AT_SYMLINK_NOFOLLOW | VRIFT_AT_EMPTY_PATH)
+#define AT_FLAGS    (VRIFT_AT_SYMLINK_NOFOLLOW | VRIFT_AT_EMPTY_PATH | VRIFT_AT_OPATH)
 #define SET_FLAGS   (VRIFT_XATTR_CREATE | VRIFT_XATTR_REPLACE)
 #define NAME_LIMIT  255u
 #define VALUE_LIMIT 65536u
@@ -248,14 +248,14 @@ static int64_t list(const vrift_cred *cred, struct vr_inode *inode, char *buf, s
 
 /* -- By path ------------------------------------------------------------------------------------------------------- */
 
-/* Walks to what the attributes belong to. A descriptor named by an empty path must not be O_PATH. */
+/* Walks to what the attributes belong to. A descriptor named by an empty path must not be O_PATH, unless the caller may. */
 static int32_t begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
 {
     uint32_t how = flags & VRIFT_AT_SYMLINK_NOFOLLOW ? 0 : VR_WALK_FOLLOW;
     if (flags & VRIFT_AT_EMPTY_PATH)
         how |= VR_WALK_EMPTY;
     int32_t error = vr_walk_begin(walk, task, dirfd, path, how, 0);
-    if (!error && !*path && walk->dir_file && walk->dir_file->flags & VRIFT_O_PATH)
+    if (!error && !*path && walk->dir_file && walk->dir_file->flags & VRIFT_O_PATH && !(flags & VRIFT_AT_OPATH))
         error = -VRIFT_EBADF;
     return error ? error : vr_walk_run(walk);
 }

@@ -85,7 +85,8 @@ struct perm_side {
     uint64_t flags; /* VRIFT_FL_... that it keeps */
     void (*begin)(struct perm_side *side);
     void (*end)(struct perm_side *side);
-    void (*settle)(struct perm_side *side); /* the first questions made the tree; now come those that count */
+    /* The first questions made the tree; now come those that count, through a mount with these VRIFT_MOUNT_... flags. */
+    void (*settle)(struct perm_side *side, uint64_t mount_flags);
     void (*ask)(struct perm_side *side, const struct perm_question *question, struct perm_answer *answer);
     /* As root, not following; -VRIFT_ENOENT if there is none. */
     int32_t (*stat)(struct perm_side *side, const char *path, struct vrift_stat *out);
@@ -93,7 +94,8 @@ struct perm_side {
     int64_t (*get)(struct perm_side *side, const char *path, const char *name, void *buf, size_t len);
     char directory[4096]; /* the kernel's and the host's: a tmpfs, of which each tree takes a new directory */
     unsigned trees;
-    int root; /* the kernel's */
+    int root;     /* the kernel's */
+    bool mounted; /* a mount of its own, the kernel's */
     vrift_vfs *vfs;
     vrift_task *task, *watcher;
     vrift_ns *ns;
@@ -102,8 +104,8 @@ struct perm_side {
 
 extern const struct perm_side perm_kernel, perm_mem, perm_host, perm_overlay;
 
-/* Is it neither file nor directory, to who follows? Of the kernel's tree, as root. */
-bool perm_kernel_is_special(const char *path);
+/* As root, following; of the kernel's tree. */
+int32_t perm_kernel_look(const char *path, struct vrift_stat *out);
 
 /* -- perm_question.c ----------------------------------------------------------------------------------------------- */
 

@@ -62,6 +62,7 @@ static int32_t VRIFT_CALLBACK capability(void *self, uint32_t capability, struct
     case VRIFT_CAPABILITY_UNIX_PERMISSIONS:
     case VRIFT_CAPABILITY_OWNERSHIP:
     case VRIFT_CAPABILITY_USER_XATTRS:
+    case VRIFT_CAPABILITY_ACLS:
     case VRIFT_CAPABILITY_SPARSE_FILES:
     case VRIFT_CAPABILITY_STABLE_INODES:
     case VRIFT_CAPABILITY_CASE_SENSITIVE:
@@ -69,7 +70,6 @@ static int32_t VRIFT_CALLBACK capability(void *self, uint32_t capability, struct
         *out = answer;
         return 0;
     case VRIFT_CAPABILITY_TRUSTED_XATTRS:
-    case VRIFT_CAPABILITY_ACLS:
     case VRIFT_CAPABILITY_LOCKS:
     case VRIFT_CAPABILITY_CLONE:
         answer.error = -VRIFT_EOPNOTSUPP;

@@ -33,6 +33,7 @@ static bool needs_upper(uint32_t capability)
     case VRIFT_CAPABILITY_UNIX_PERMISSIONS:
     case VRIFT_CAPABILITY_USER_XATTRS:
     case VRIFT_CAPABILITY_TRUSTED_XATTRS:
+    case VRIFT_CAPABILITY_ACLS:
     case VRIFT_CAPABILITY_SYMLINKS:
     case VRIFT_CAPABILITY_SPARSE_FILES:
     case VRIFT_CAPABILITY_CASE_SENSITIVE:
@@ -53,7 +54,6 @@ static int32_t VRIFT_CALLBACK capability(void *self, uint32_t number, struct vri
     case VRIFT_CAPABILITY_RENAME_WHITEOUT:
         *out = (struct vrift_capability){.error = -VRIFT_EINVAL};
         return 0;
-    case VRIFT_CAPABILITY_ACLS:
     case VRIFT_CAPABILITY_LOCKS:
     case VRIFT_CAPABILITY_CLONE:
     case VRIFT_CAPABILITY_MMAP:

@@ -50,6 +50,8 @@ struct vr_overlay_part {
 
 struct vr_overlay_listing;
 
+#define VR_OVERLAY_FLAGS_UNKNOWN UINT32_MAX
+
 struct vr_overlay_node {
     uint64_t id;     /* its key: never used twice */
     uint64_t refs;   /* guarded by the table's lock: nodes handed out, children, open files */
@@ -59,6 +61,7 @@ struct vr_overlay_node {
     _Atomic uint64_t ino;
     _Atomic int32_t upper;         /* descriptor in the upper, -1: none; set once, by a copy-up */
     _Atomic bool unlinked;         /* a low node whose name is gone; set under the parent's names lock */
+    _Atomic uint32_t flags;        /* VRIFT_FL_IMMUTABLE and _APPEND of the upper part, or UNKNOWN */
     _Atomic bool opaque;           /* a directory that is known to bear the opaque attribute */
     uint64_t upper_ino;            /* guarded by the table's lock; valid once upper is set */
     uint32_t lower_count;          /* immutable, as lower[] */
@@ -291,6 +294,17 @@ int32_t VRIFT_CALLBACK vr_overlay_attr_setxattr(void *self, const struct vrift_n
                                                 const void *value, size_t len, uint64_t flags);
 int64_t VRIFT_CALLBACK vr_overlay_attr_listxattr(void *self, const struct vrift_node *node, char *buf, size_t len);
 int32_t VRIFT_CALLBACK vr_overlay_attr_removexattr(void *self, const struct vrift_node *node, const char *name);
+
+/* -- overlay_flags.c ---------------------------------------------------------------------------------------------- */
+
+/* Adds to a layer's attributes what the overlay keeps. */
+void vr_overlay_flags_show(struct vr_overlay *overlay, struct vr_overlay_node *node, struct vrift_stat *stat);
+
+/* Sets VRIFT_FL_... of a node that has an upper part. */
+int32_t vr_overlay_flags_set(struct vr_overlay *overlay, struct vr_overlay_node *node, uint64_t flags);
+
+/* Gives a copy, by a descriptor of the upper, the flags of what it was made from. */
+int32_t vr_overlay_flags_copy(struct vr_overlay *overlay, const struct vrift_stat *from, int32_t to);
 
 /* The descriptor that stands for a node now, and the task it belongs to. */
 int32_t vr_overlay_attr_top(const struct vr_overlay *overlay, const struct vr_overlay_node *node, vrift_task **task);

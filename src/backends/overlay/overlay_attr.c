@@ -7,6 +7,9 @@
 #define ESCAPE     "overlay." /* behind the prefix: the attribute of an overlay that lies on top of us */
 #define XATTR_NAME 255u
 
+/* A descriptor of a layer may be of what cannot be opened otherwise. */
+#define BY_DESCRIPTOR (VRIFT_AT_EMPTY_PATH | VRIFT_AT_OPATH)
+
 int32_t vr_overlay_attr_top(const struct vr_overlay *overlay, const struct vr_overlay_node *node, vrift_task **task)
 {
     int32_t upper = node->upper;
@@ -75,6 +78,9 @@ int32_t VRIFT_CALLBACK vr_overlay_attr_set(void *self, const struct vrift_node *
     if (result == 0) {
         result = apply(overlay, node->upper, set);
     }
+    if (result == 0 && set->mask & VRIFT_SET_FLAGS) {
+        result = vr_overlay_flags_set(overlay, node, set->flags);
+    }
     return result < 0 ? result : vr_overlay_lookup_stat(overlay, node, out);
 }
 
@@ -108,32 +114,17 @@ static int32_t escape(const struct vr_overlay *overlay, const char *name, char o
     return 0;
 }
 
-/*
- * Xattrs are reached through an open file, as on Linux, where O_PATH does not do. What cannot be opened has none that
- * a user could set.
- */
-static int32_t open_top(struct vr_overlay *overlay, const struct vr_overlay_node *node, vrift_task **task)
-{
-    int32_t fd = vr_overlay_attr_top(overlay, node, task);
-    if (node->type != VRIFT_S_IFREG && node->type != VRIFT_S_IFDIR) {
-        return -VRIFT_EOPNOTSUPP;
-    }
-    return vrift_reopen(*task, fd, VRIFT_O_RDONLY);
-}
-
 int64_t VRIFT_CALLBACK vr_overlay_attr_getxattr(void *self, const struct vrift_node *node, const char *name, void *buf,
                                                 size_t len)
 {
     vrift_task *task;
     char key[XATTR_NAME + 1];
     int32_t result = escape(self, name, key);
-    int32_t fd = result < 0 ? result : open_top(self, vr_overlay_node_of(node), &task);
-    if (fd < 0) {
-        return fd;
+    if (result < 0) {
+        return result;
     }
-    int64_t length = vrift_getxattrat(task, fd, "", key, buf, len, VRIFT_AT_EMPTY_PATH);
-    vrift_close(task, fd);
-    return length;
+    int32_t fd = vr_overlay_attr_top(self, vr_overlay_node_of(node), &task);
+    return vrift_getxattrat(task, fd, "", key, buf, len, BY_DESCRIPTOR);
 }
 
 int32_t VRIFT_CALLBACK vr_overlay_attr_setxattr(void *self, const struct vrift_node *noden, const char *name,
@@ -141,19 +132,15 @@ int32_t VRIFT_CALLBACK vr_overlay_attr_setxattr(void *self, const struct vrift_n
 {
     struct vr_overlay *overlay = self;
     struct vr_overlay_node *node = vr_overlay_node_of(noden);
-    vrift_task *task;
     char key[XATTR_NAME + 1];
     int32_t result = escape(overlay, name, key);
     if (result == 0) {
         result = vr_overlay_copyup(overlay, node, VR_OVERLAY_ALL_DATA);
     }
-    int32_t fd = result < 0 ? result : open_top(overlay, node, &task);
-    if (fd < 0) {
-        return fd;
+    if (result < 0) {
+        return result;
     }
-    result = vrift_setxattrat(task, fd, "", key, value, len, flags | VRIFT_AT_EMPTY_PATH);
-    vrift_close(task, fd);
-    return result;
+    return vrift_setxattrat(vr_overlay_upper_task(overlay), node->upper, "", key, value, len, flags | BY_DESCRIPTOR);
 }
 
 /* Removing what is not there must not copy up. */
@@ -161,20 +148,16 @@ int32_t VRIFT_CALLBACK vr_overlay_attr_removexattr(void *self, const struct vrif
 {
     struct vr_overlay *overlay = self;
     struct vr_overlay_node *node = vr_overlay_node_of(noden);
-    vrift_task *task;
     char key[XATTR_NAME + 1];
     int64_t there = vr_overlay_attr_getxattr(self, noden, name, NULL, 0);
     int32_t result = there < 0 ? (int32_t)there : escape(overlay, name, key);
     if (result == 0) {
         result = vr_overlay_copyup(overlay, node, VR_OVERLAY_ALL_DATA);
     }
-    int32_t fd = result < 0 ? result : open_top(overlay, node, &task);
-    if (fd < 0) {
-        return fd;
+    if (result < 0) {
+        return result;
     }
-    result = vrift_removexattrat(task, fd, "", key, VRIFT_AT_EMPTY_PATH);
-    vrift_close(task, fd);
-    return result;
+    return vrift_removexattrat(vr_overlay_upper_task(overlay), node->upper, "", key, BY_DESCRIPTOR);
 }
 
 /* Drops our names from a list and unescapes strangers'; the new length. */
@@ -198,7 +181,7 @@ static size_t filter(const struct vr_overlay *overlay, char *names, size_t lengt
 
 static int64_t list(struct vr_overlay *overlay, vrift_task *task, int32_t fd, char *buf, size_t len)
 {
-    int64_t length = vrift_listxattrat(task, fd, "", NULL, 0, VRIFT_AT_EMPTY_PATH);
+    int64_t length = vrift_listxattrat(task, fd, "", NULL, 0, BY_DESCRIPTOR);
     if (length <= 0) {
         return length;
     }
@@ -206,7 +189,7 @@ static int64_t list(struct vr_overlay *overlay, vrift_task *task, int32_t fd, ch
     if (!names) {
         return -VRIFT_ENOMEM;
     }
-    int64_t result = vrift_listxattrat(task, fd, "", names, (size_t)length, VRIFT_AT_EMPTY_PATH);
+    int64_t result = vrift_listxattrat(task, fd, "", names, (size_t)length, BY_DESCRIPTOR);
     if (result > 0) {
         names[result] = 0;
         size_t kept = filter(overlay, names, (size_t)result);
@@ -222,11 +205,6 @@ static int64_t list(struct vr_overlay *overlay, vrift_task *task, int32_t fd, ch
 int64_t VRIFT_CALLBACK vr_overlay_attr_listxattr(void *self, const struct vrift_node *node, char *buf, size_t len)
 {
     vrift_task *task;
-    int32_t fd = open_top(self, vr_overlay_node_of(node), &task);
-    if (fd < 0) {
-        return fd == -VRIFT_EOPNOTSUPP ? 0 : fd;
-    }
-    int64_t length = list(self, task, fd, buf, len);
-    vrift_close(task, fd);
-    return length;
+    int32_t fd = vr_overlay_attr_top(self, vr_overlay_node_of(node), &task);
+    return list(self, task, fd, buf, len);
 }

@@ -188,6 +188,9 @@ static int32_t copy_attributes(struct vr_overlay *overlay, struct vr_overlay_nod
     if (result == 0 && node->type != VRIFT_S_IFLNK) {
         result = vrift_fchmodat(task, to, "", stat->mode & PERMISSIONS, UPPER_AT_EMPTY);
     }
+    if (result == 0) {
+        result = vr_overlay_flags_copy(overlay, stat, to);
+    }
     return result ? result : vrift_utimensat(task, to, "", times, UPPER_AT_EMPTY);
 }
 

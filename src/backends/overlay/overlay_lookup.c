@@ -265,6 +265,7 @@ int32_t vr_overlay_lookup_stat(struct vr_overlay *overlay, struct vr_overlay_nod
     } else if (!low) {
         stat.version += overlay->version_lift;
     }
+    vr_overlay_flags_show(overlay, node, &stat);
     if (vr_overlay_is_dir(node) && node->lower_count + !low > 1) {
         stat.nlink = 1; /* nobody counts the subdirectories of a union; 1 tells find(1) so */
     } else if (low && node->unlinked && stat.nlink) {

@@ -100,6 +100,22 @@ static int32_t make(struct vr_overlay *overlay, int32_t dir, const char *name, c
     }
 }
 
+/* What lies in work inherits nothing from the directory it is meant for. */
+static int32_t set_acls(struct vr_overlay *overlay, int32_t fd, const char *name, const struct vrift_create *how)
+{
+    vrift_task *task = vr_overlay_upper_task(overlay);
+    uint64_t flags = *name ? VRIFT_AT_SYMLINK_NOFOLLOW : VRIFT_AT_EMPTY_PATH;
+    int32_t result = 0;
+    if (how->acl) {
+        result = vrift_setxattrat(task, fd, name, "system.posix_acl_access", how->acl, how->acl_size, flags);
+    }
+    if (result == 0 && how->default_acl) {
+        result = vrift_setxattrat(task, fd, name, "system.posix_acl_default", how->default_acl, how->default_acl_size,
+                                  flags);
+    }
+    return result;
+}
+
 /* Gives what was made its owner, and its mode again, which a change of owner may have cut. */
 static int32_t finish(struct vr_overlay *overlay, int32_t dir, const char *name, const struct vrift_create *how)
 {
@@ -107,7 +123,7 @@ static int32_t finish(struct vr_overlay *overlay, int32_t dir, const char *name,
     if (result == 0 && (how->mode & VRIFT_S_IFMT) != VRIFT_S_IFLNK) {
         result = vrift_fchmodat(vr_overlay_upper_task(overlay), dir, name, how->mode & 07777, 0);
     }
-    return result;
+    return result < 0 ? result : set_acls(overlay, dir, name, how);
 }
 
 /* Makes it in work and moves it into place, over the whiteout if there is one. */
@@ -220,6 +236,9 @@ static int32_t create_nameless(struct vr_overlay *overlay, const struct vrift_cr
     int32_t result = vr_overlay_copyup_own(overlay, file, "", how->uid, how->gid);
     if (result == 0) {
         result = vrift_fchmodat(task, file, "", how->mode & 07777, VRIFT_AT_EMPTY_PATH);
+    }
+    if (result == 0) {
+        result = set_acls(overlay, file, "", how);
     }
     int32_t fd = result < 0 ? result : vrift_reopen(task, file, VRIFT_O_PATH);
     vrift_close(task, file);

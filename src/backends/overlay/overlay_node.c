@@ -317,6 +317,7 @@ static struct vr_overlay_node *newborn(struct vr_overlay *overlay, const struct 
     node->upper_ino = birth->upper_ino;
     node->born_alias = birth->alias;
     node->opaque = birth->opaque;
+    node->flags = VR_OVERLAY_FLAGS_UNKNOWN;
     node->refs = 1;
     node->lower_count = birth->lower_count;
     if (birth->lower_count) {

@@ -5,13 +5,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+/* <linux/fs.h> and <sys/mount.h> do not go together everywhere. */
+#ifndef FS_IOC_GETFLAGS
+#define FS_IOC_GETFLAGS _IOR('f', 1, long)
+#define FS_IOC_SETFLAGS _IOW('f', 2, long)
+#endif
 
 static int64_t answer_of(int64_t result)
 {
@@ -179,16 +185,47 @@ static void begin(struct perm_side *side)
         _exit(7);
 }
 
-static void end(struct perm_side *side)
+/* Mounts the tree on itself. */
+static void settle(struct perm_side *side, uint64_t mount_flags)
 {
+    static const struct {
+        uint64_t ours;
+        unsigned long theirs;
+    } all[] = {{VRIFT_MOUNT_RDONLY, MS_RDONLY},
+               {VRIFT_MOUNT_NOEXEC, MS_NOEXEC},
+               {VRIFT_MOUNT_NODEV, MS_NODEV},
+               {VRIFT_MOUNT_NOSUID, MS_NOSUID},
+               {VRIFT_MOUNT_NOSYMFOLLOW, 256 /* MS_NOSYMFOLLOW */}};
+    char path[4200];
+    unsigned long flags = MS_REMOUNT | MS_BIND;
+    if (!mount_flags)
+        return;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        flags |= mount_flags & all[i].ours ? all[i].theirs : 0;
+    snprintf(path, sizeof path, "%s/%u", side->directory, side->trees - 1);
     close(side->root);
+    side->mounted = true;
+    if (mount(path, path, NULL, MS_BIND, NULL) < 0 || mount("", path, NULL, flags, NULL) < 0)
+        _exit(6);
+    side->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (side->root < 0 || fchdir(side->root) < 0)
+        _exit(6);
 }
 
-static int32_t stat_one(struct perm_side *side, const char *path, struct vrift_stat *out)
+static void end(struct perm_side *side)
+{
+    char path[4200];
+    close(side->root);
+    snprintf(path, sizeof path, "%s/%u", side->directory, side->trees - 1);
+    if (side->mounted && (chdir("/") < 0 || umount2(path, MNT_DETACH) < 0))
+        _exit(6);
+    side->mounted = false;
+}
+
+static int32_t look(const char *path, int flags, struct vrift_stat *out)
 {
     struct statx st;
-    (void)side;
-    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) < 0)
+    if (statx(AT_FDCWD, path, flags, STATX_BASIC_STATS, &st) < 0)
         return vrift_err_from_host_errno(errno);
     *out = (struct vrift_stat){.mode = st.stx_mode,
                                .uid = st.stx_uid,
@@ -199,10 +236,15 @@ static int32_t stat_one(struct perm_side *side, const char *path, struct vrift_s
     return 0;
 }
 
-bool perm_kernel_is_special(const char *path)
+int32_t perm_kernel_look(const char *path, struct vrift_stat *out)
 {
-    struct stat st;
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    return look(path, 0, out);
+}
+
+static int32_t stat_one(struct perm_side *side, const char *path, struct vrift_stat *out)
+{
+    (void)side;
+    return look(path, AT_SYMLINK_NOFOLLOW, out);
 }
 
 static int64_t list_one(struct perm_side *side, const char *path, char *buf, size_t len)
@@ -217,5 +259,11 @@ static int64_t get_one(struct perm_side *side, const char *path, const char *nam
     return answer_of(lgetxattr(path, name, buf, len));
 }
 
-const struct perm_side perm_kernel = {
-    .name = "the kernel", .begin = begin, .end = end, .ask = ask, .stat = stat_one, .list = list_one, .get = get_one};
+const struct perm_side perm_kernel = {.name = "the kernel",
+                                      .begin = begin,
+                                      .settle = settle,
+                                      .end = end,
+                                      .ask = ask,
+                                      .stat = stat_one,
+                                      .list = list_one,
+                                      .get = get_one};

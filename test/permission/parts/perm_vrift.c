@@ -190,9 +190,7 @@ static void copy_root(vrift_task *from, vrift_task *to)
 {
     struct vrift_stat st;
     char names[1024], value[PERM_VALUE];
-    uint64_t flags;
     check_ok(vrift_statat(from, AT, "/", 0, &st));
-    check_ok(vrift_getflags(from, AT, "/", 0, &flags));
     check_ok(vrift_fchownat(to, AT, "/u", st.uid, st.gid, 0));
     int64_t length = check_ok(vrift_listxattrat(from, AT, "/", names, sizeof names, 0));
     for (int64_t at = 0; at < length; at += (int64_t)strlen(names + at) + 1) {
@@ -200,7 +198,6 @@ static void copy_root(vrift_task *from, vrift_task *to)
         check_ok(vrift_setxattrat(to, AT, "/u", names + at, value, (size_t)size, 0));
     }
     check_ok(vrift_fchmodat(to, AT, "/u", st.mode & 07777, 0));
-    check_ok(vrift_setflags(to, AT, "/u", flags, 0));
 }
 
 /* The first questions fill what becomes the lower layer. */
@@ -212,7 +209,13 @@ static void begin_overlay(struct perm_side *side)
     look_into(side, vrift_sb_ref(side->layers[0]));
 }
 
-static void settle_overlay(struct perm_side *side)
+static void settle(struct perm_side *side, uint64_t mount_flags)
+{
+    if (mount_flags)
+        check_ok(vrift_remount(side->watcher, AT, "/", mount_flags));
+}
+
+static void settle_overlay(struct perm_side *side, uint64_t mount_flags)
 {
     struct vrift_overlay_layer lower = {side->layers[0], NULL}, upper = {side->layers[1], "/u"};
     struct vrift_overlay_options options = {
@@ -220,16 +223,20 @@ static void settle_overlay(struct perm_side *side)
     vrift_sb *sb;
     vrift_ns *ns;
     vrift_task *maker;
+    uint64_t flags;
     check_ok(vrift_ns_new(side->vfs, side->layers[1], 0, &ns));
     check_ok(vrift_task_new(ns, NULL, NULL, &maker));
     check_ok(vrift_mkdirat(maker, AT, "/u", 0755));
     check_ok(vrift_mkdirat(maker, AT, "/w", 0755));
     copy_root(side->watcher, maker);
+    check_ok(vrift_getflags(side->watcher, AT, "/", 0, &flags));
     vrift_task_free(maker);
     vrift_ns_unref(ns);
     look_away(side);
     check_ok(vrift_overlay_new(side->vfs, &options, &sb));
     look_into(side, sb);
+    check_ok(vrift_setflags(side->watcher, AT, "/", flags, 0));
+    settle(side, mount_flags);
 }
 
 static void end(struct perm_side *side)
@@ -258,8 +265,13 @@ static int64_t get_one(struct perm_side *side, const char *path, const char *nam
 
 #define SIDE .end = end, .ask = ask, .stat = stat_one, .list = list_one, .get = get_one
 
-const struct perm_side perm_mem = {.name = "mem", .allocates = true, .flags = UINT64_MAX, .begin = begin_mem, SIDE};
+const struct perm_side perm_mem = {
+    .name = "mem", .allocates = true, .flags = UINT64_MAX, .begin = begin_mem, .settle = settle, SIDE};
 const struct perm_side perm_host = {
-    .name = "host", .beneath = true, .flags = ~VRIFT_FL_NOATIME, .begin = begin_host, SIDE};
-const struct perm_side perm_overlay = {
-    .name = "overlay", .layered = true, .flags = UINT64_MAX, .begin = begin_overlay, .settle = settle_overlay, SIDE};
+    .name = "host", .beneath = true, .flags = ~VRIFT_FL_NOATIME, .begin = begin_host, .settle = settle, SIDE};
+const struct perm_side perm_overlay = {.name = "overlay",
+                                       .layered = true,
+                                       .flags = VRIFT_FL_IMMUTABLE | VRIFT_FL_APPEND,
+                                       .begin = begin_overlay,
+                                       .settle = settle_overlay,
+                                       SIDE};
