@@ -11,6 +11,7 @@
 #include "core/fdtable.h"
 #include "core/file.h"
 #include "core/inode.h"
+#include "core/perm.h"
 #include "core/walk.h"
 #include "core/watch.h"
 
@@ -116,6 +117,8 @@ static int32_t check_copy(const struct transfer *transfer, int64_t from, int64_t
     struct vr_inode *source = transfer->in->path.dentry->inode;
     struct vrift_stat attr;
     uint64_t first = (uint64_t)from, target = (uint64_t)to, most;
+    if (vr_perm_is(transfer->out->path.dentry->inode, VR_MODE_IMMUTABLE))
+        return -VRIFT_EPERM;
     if (first + *count < first || target + *count < target)
         return -VRIFT_EOVERFLOW;
     int32_t error = vr_inode_getattr(source, vr_inode_now(source->sb), &attr);

@@ -5,6 +5,7 @@
 #include "core/fdtable.h"
 #include "core/inode.h"
 #include "core/mnt.h"
+#include "core/perm.h"
 
 #include <vrift/file.h>
 #include <vrift/map.h>
@@ -40,6 +41,8 @@ static int32_t check_file(const vrift_file *file, const struct vrift_map_range *
     if (range->flags != VRIFT_MAP_SHARED && range->flags != VRIFT_MAP_PRIVATE)
         return -VRIFT_EINVAL;
     if (is_written(range) && !file->writable)
+        return -VRIFT_EACCES;
+    if (range->flags == VRIFT_MAP_SHARED && file->writable && vr_perm_is(inode, VR_MODE_APPEND))
         return -VRIFT_EACCES;
     if (!file->readable)
         return -VRIFT_EACCES;

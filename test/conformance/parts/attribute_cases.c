@@ -234,6 +234,50 @@ static void bad_xattrs_are_refused(struct world *world)
     free(big);
 }
 
+static vrift_task *task_of(struct world *world, uint32_t uid)
+{
+    struct vrift_cred_options options = {.size = sizeof options, .uid = uid, .gid = uid};
+    vrift_cred *cred;
+    vrift_task *task;
+    check_ok(vrift_cred_new(world->vfs, &options, &cred));
+    check_ok(vrift_task_fork(world->task, &task));
+    check_ok(vrift_task_set_cred(task, cred));
+    vrift_cred_unref(cred);
+    return task;
+}
+
+static void an_acl_decides_where_the_mode_does_not(struct world *world)
+{
+    static const char acl[] = "\2\0\0\0\1\0\7\0\377\377\377\377\2\0\5\0\350\3\0\0\4\0\0\0\377\377\377\377"
+                              "\20\0\7\0\377\377\377\377\40\0\0\0\377\377\377\377"; /* uid 1000: r-x */
+    char buf[sizeof acl];
+    vrift_task *task = world->task;
+    check_ok(vrift_mkdirat(task, AT, "/d", 0755));
+    int32_t result = vrift_setxattrat(task, AT, "/d", "system.posix_acl_access", acl, sizeof acl - 1, 0);
+    if (lacks(world, VRIFT_CAPABILITY_ACLS, result))
+        return;
+    check_ok(result);
+    check_ok(vrift_setxattrat(task, AT, "/d", "system.posix_acl_default", acl, sizeof acl - 1, 0));
+    put(task, "/d/f", "x");
+    vrift_task *named = task_of(world, 1000), *other = task_of(world, 1001);
+    check_ok(vrift_fchmodat(task, AT, "/", 0755, 0));
+    assert_int_equal(stat_of(task, "/d").mode & 0777, 0770);
+    assert_int_equal(stat_of(task, "/d/f").mode & 0777, 0640); /* of what was asked for, not of the umask */
+    assert_int_equal(vrift_getxattrat(task, AT, "/d", "system.posix_acl_access", buf, sizeof buf, 0), sizeof acl - 1);
+    assert_memory_equal(buf, acl, sizeof acl - 1);
+    check_ok(vrift_faccessat(named, AT, "/d/f", 4, 0));
+    check_error(-VRIFT_EACCES, vrift_faccessat(named, AT, "/d/f", 2, 0));
+    check_error(-VRIFT_EACCES, vrift_faccessat(other, AT, "/d/f", 0, 0));
+    check_ok(vrift_fchmodat(task, AT, "/d", 0700, 0)); /* the group bits are the mask */
+    check_error(-VRIFT_EACCES, vrift_faccessat(named, AT, "/d/f", 4, 0));
+    check_ok(vrift_fchmodat(task, AT, "/d", 0750, 0));
+    check_ok(vrift_faccessat(named, AT, "/d/f", 4, 0));
+    check_ok(vrift_removexattrat(task, AT, "/d", "system.posix_acl_access", 0));
+    check_error(-VRIFT_EACCES, vrift_faccessat(named, AT, "/d/f", 0, 0));
+    vrift_task_free(named);
+    vrift_task_free(other);
+}
+
 static void trusted_xattrs_belong_to_the_privileged(struct world *world)
 {
     char buf[16];
@@ -326,6 +370,7 @@ const struct test_case attribute_cases[] = {
     {"xattrs_are_set_replaced_listed_and_removed", xattrs_are_set_replaced_listed_and_removed},
     {"xattrs_follow_the_inode_not_the_name", xattrs_follow_the_inode_not_the_name},
     {"bad_xattrs_are_refused", bad_xattrs_are_refused},
+    {"an_acl_decides_where_the_mode_does_not", an_acl_decides_where_the_mode_does_not},
     {"trusted_xattrs_belong_to_the_privileged", trusted_xattrs_belong_to_the_privileged},
     {NULL, NULL},
 };
