@@ -26,6 +26,7 @@
 #define VRIFT_BACKEND_H
 
 #include <vrift/types.h>
+#include <vrift/watch.h>
 
 #define VRIFT_KEY_MAX 32
 
@@ -172,10 +173,10 @@ struct vrift_capability {
 
 /* -- Consistency. It alone decides what is cached. ---------------------------------------------------------------- */
 
-#define VRIFT_ASPECT_NAMES      0
-#define VRIFT_ASPECT_ATTRIBUTES 1
-#define VRIFT_ASPECT_DATA       2
-#define VRIFT_ASPECT_LISTINGS   3
+#define VRIFT_ASPECT_NAMES      0 /* what names mean, and mode, owner and group where a walk checks them */
+#define VRIFT_ASPECT_ATTRIBUTES 1 /* what stat answers */
+#define VRIFT_ASPECT_DATA       2 /* bytes; the core keeps none, so this is what the backend itself does */
+#define VRIFT_ASPECT_LISTINGS   3 /* that a directory has no names but those known; listings are not kept otherwise */
 #define VRIFT_ASPECT_COUNT      4
 
 #define VRIFT_CONSISTENCY_IMMUTABLE              1 /* never changes */
@@ -183,13 +184,36 @@ struct vrift_capability {
 #define VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH 3 /* likewise, and others may look at what lies below */
 #define VRIFT_CONSISTENCY_SHARED_NOTIFY          4 /* others change it and the backend hears of it */
 #define VRIFT_CONSISTENCY_SHARED_REVALIDATE      5 /* others change it; an answer older than max_age_ns is asked anew */
-#define VRIFT_CONSISTENCY_EVENTUAL               6 /* nobody knows how old an answer is */
+#define VRIFT_CONSISTENCY_EVENTUAL               6 /* likewise, and the backend's own answers are of any age */
 
 struct vrift_consistency {
-    uint32_t model; /* VRIFT_CONSISTENCY_... */
-    uint32_t reserved;
-    uint64_t max_age_ns; /* how stale an answer may be, ns; 0: none may */
+    uint32_t model;      /* VRIFT_CONSISTENCY_... */
+    uint32_t flags;      /* VRIFT_CONSISTENCY_SPENT or 0 */
+    uint64_t max_age_ns; /* how stale an answer may be, ns; 0: none may. Of no meaning up to EXCLUSIVE_WRITETHROUGH */
 };
+#define VRIFT_CONSISTENCY_SPENT 1u /* the backend's own answers are that old already: the core keeps none */
+
+/* -- What others do, as a backend hears of it. --------------------------------------------------------------------- */
+
+/* One thing that happened to what the backend has handed out. */
+struct vrift_notice {
+    uint32_t size; /* sizeof(struct vrift_notice) */
+    /*
+     * VRIFT_IN_CREATE, _DELETE, _MOVED_FROM, _MOVED_TO, _ATTRIB, _MODIFY and so on, with _ISDIR where that is known;
+     * _Q_OVERFLOW: anything may have happened to anything; _IGNORED: nothing will be heard of the names in `dir`
+     * from now on (or of the attributes of `node`), so that answers about them are asked anew once they are older than
+     * max_age_ns.
+     */
+    uint32_t mask;
+    uint32_t cookie;              /* joins _MOVED_FROM and _MOVED_TO */
+    uint32_t name_length;         /* 0: no name is known */
+    const char *name;             /* in dir; need not end in a NUL */
+    const struct vrift_key *dir;  /* NULL: not known */
+    const struct vrift_key *node; /* what it is about; NULL: not known */
+};
+
+/* The core's receiver. Any thread may call it, but not under a lock that a slot takes. */
+typedef void(VRIFT_CALLBACK *vrift_notice_fn)(const struct vrift_notice *notice, void *payload);
 
 /* -- The table ---------------------------------------------------------------------------------------------------- */
 
@@ -380,6 +404,23 @@ struct vrift_backend_ops {
 
     /* Called once for each successful map; what was stored is known to the attributes afterwards. NULL: ignored. */
     void(VRIFT_CALLBACK *unmap)(void *self, const struct vrift_node *node, const struct vrift_map_place *mapping);
+
+    /*
+     * Expected to call `receive` with this payload for each change that others make to what was handed out, from the
+     * answer on that handed it out: under SHARED_NOTIFY for NAMES, for what became of a name and of the mode, owner and
+     * group of what it means, if that is a directory (of others the core asks when it must); for ATTRIBUTES, with `node`.
+     * Changes that come through the core may be told too. Called once, by vrift_sb_new() before `root`, if one of the
+     * two is SHARED_NOTIFY; receive may not be called any more once `destroy` was. A change that is not told shows
+     * programs what is long gone. NULL: SHARED_NOTIFY is taken as SHARED_REVALIDATE.
+     */
+    int32_t(VRIFT_CALLBACK *watch)(void *self, vrift_notice_fn receive, void *payload);
+
+    /*
+     * Expected to have told of everything that happened before the call when it returns. Called under SHARED_NOTIFY
+     * before something is answered from the cache that was last known to be true more than max_age_ns ago, by one thread
+     * at a time. NULL: `watch` alone sees to it that everything is told within max_age_ns.
+     */
+    void(VRIFT_CALLBACK *drain)(void *self);
 };
 
 VRIFT_BEGIN_DECLS

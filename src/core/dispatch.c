@@ -96,6 +96,20 @@ uint32_t vr_dispatch_depth(vrift_sb *sb)
     return sb->ops.depth ? sb->ops.depth(sb->self) : 0;
 }
 
+int32_t vr_dispatch_watch(vrift_sb *sb, vrift_notice_fn receive, void *payload)
+{
+    ENTER(sb, "watch");
+    return sb->ops.watch ? sb->ops.watch(sb->self, receive, payload) : -VRIFT_EOPNOTSUPP;
+}
+
+/* A fault cannot keep it from being called: what is not told is never heard of. */
+void vr_dispatch_drain(vrift_sb *sb)
+{
+    (void)enter(sb, "drain");
+    if (sb->ops.drain)
+        sb->ops.drain(sb->self);
+}
+
 int32_t vr_dispatch_statfs(vrift_sb *sb, struct vrift_statfs *out)
 {
     memset(out, 0, sizeof *out);

@@ -54,7 +54,7 @@ static uint64_t mix(uint64_t hash, uint64_t word)
     return hash ^ hash >> 32;
 }
 
-static uint32_t hash_key(const struct vrift_key *key)
+uint32_t vr_inode_hash(const struct vrift_key *key)
 {
     uint64_t hash = mix(key->generation, key->length);
     for (uint32_t i = 0; i < key->length; i += 8) {
@@ -82,7 +82,7 @@ const struct vrift_node *vr_inode_node(const struct vr_inode *inode, struct vrif
 static uint32_t hash_of(const struct vr_link *link)
 {
     struct vrift_node node;
-    return hash_key(&vr_inode_node((const struct vr_inode *)(const void *)link, &node)->key);
+    return vr_inode_hash(&vr_inode_node((const struct vr_inode *)(const void *)link, &node)->key);
 }
 
 /* A failure only makes chains longer. */
@@ -192,7 +192,7 @@ struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_ent
     atomic_fetch_add_explicit(&sb->holds, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&sb->vfs->dcache.live_inodes, 1, memory_order_relaxed);
 
-    uint32_t hash = hash_key(&entry->node.key);
+    uint32_t hash = vr_inode_hash(&entry->node.key);
     vr_sb_inode_lock(sb);
     vr_bucket *bucket = vr_table_bucket(&sb->inodes, hash);
     struct vr_link *first = atomic_load_explicit(bucket, memory_order_relaxed);
@@ -210,6 +210,21 @@ struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_ent
     }
     vr_sb_inode_unlock(sb);
     return known ? known : fresh;
+}
+
+struct vr_inode *vr_inode_known(vrift_sb *sb, const struct vrift_key *key)
+{
+    uint32_t hash = vr_inode_hash(key);
+    vr_sb_inode_lock(sb);
+    struct vr_link *link = atomic_load_explicit(vr_table_bucket(&sb->inodes, hash), memory_order_relaxed);
+    struct vr_inode *known = NULL;
+    for (; link && !known; link = atomic_load_explicit(&link->next, memory_order_relaxed)) {
+        struct vr_inode *inode = (struct vr_inode *)(void *)link;
+        if (has_key(inode, key) && vr_inode_ref_if_alive(inode))
+            known = inode;
+    }
+    vr_sb_inode_unlock(sb);
+    return known;
 }
 
 /* Takes an inode out of the table; the spare of vr_inode_install() is not in it. */

@@ -26,6 +26,12 @@ static inline void vr_inode_ref(struct vr_inode *inode)
 /* One more reference unless it is dying: for who found it without holding anything that holds it. */
 bool vr_inode_ref_if_alive(struct vr_inode *inode);
 
+/* The inode of a key, held, if it is known; NULL else. */
+struct vr_inode *vr_inode_known(vrift_sb *sb, const struct vrift_key *key);
+
+/* The hash of a key. */
+uint32_t vr_inode_hash(const struct vrift_key *key);
+
 /* With the last reference the node is given back to the backend: call without locks. NULL is fine. */
 void vr_inode_unref(struct vr_inode *inode);
 
@@ -86,6 +92,9 @@ struct vr_attr_raw {
  */
 bool vr_inode_attr_load(struct vr_inode *inode, uint64_t now, uint64_t age, struct vr_attr_raw *out);
 void vr_inode_attr_expand(const struct vr_attr_raw *raw, struct vrift_stat *out);
+
+/* When the backend was asked for them, where attributes are not stable; 0: they are not known. */
+uint64_t vr_inode_attr_asked(const struct vr_inode *inode);
 
 /* Copies the attributes if they are known and not older than the superblock allows; now may be 0 if stable. */
 bool vr_inode_attr_get(struct vr_inode *inode, uint64_t now, struct vrift_stat *out);

@@ -9,6 +9,7 @@
  */
 #include "core/dispatch.h"
 #include "core/inode.h"
+#include "core/notify.h"
 
 #include <assert.h>
 #include <string.h>
@@ -378,6 +379,12 @@ bool vr_inode_attr_get(struct vr_inode *inode, uint64_t now, struct vrift_stat *
     return copied == COPY_DONE;
 }
 
+uint64_t vr_inode_attr_asked(const struct vr_inode *inode)
+{
+    const struct vr_inode_extra *extra = vr_inode_extra_of(inode);
+    return extra ? atomic_load_explicit(&extra->attr_time, memory_order_acquire) : 0;
+}
+
 uint64_t vr_inode_ino(const struct vr_inode *inode)
 {
     uint64_t key = atomic_load_explicit(&inode->key, memory_order_relaxed);
@@ -396,7 +403,7 @@ uint64_t vr_inode_ino(const struct vr_inode *inode)
 
 int32_t vr_inode_getattr(struct vr_inode *inode, uint64_t now, struct vrift_stat *out)
 {
-    if (vr_inode_attr_get(inode, now, out))
+    if (vr_inode_attr_get(inode, now, out) || vr_notify_attributes(inode, now, out))
         return 0;
     uint64_t token = vr_inode_attr_token(inode);
     uint64_t asked = vr_inode_now(inode->sb);

@@ -10,7 +10,7 @@
     _Static_assert(sizeof(void *) != 8 || offsetof(struct type, field) == (at), "layout of " #type "." #field)
 
 FROZEN(vrift_allocator, 40);
-FROZEN(vrift_backend_ops, 280);
+FROZEN(vrift_backend_ops, 296);
 FROZEN(vrift_capability, 16);
 FROZEN(vrift_change, 528);
 FROZEN(vrift_checkout_options, 40);
@@ -33,6 +33,7 @@ FROZEN(vrift_map_range, 32);
 FROZEN(vrift_mem_options, 32);
 FROZEN(vrift_name, 16);
 FROZEN(vrift_node, 48);
+FROZEN(vrift_notice, 40);
 FROZEN(vrift_open_how, 24);
 FROZEN(vrift_overlay_layer, 16);
 FROZEN(vrift_overlay_options, 40);
@@ -53,6 +54,8 @@ FROZEN(vrift_verify_options, 40);
 FROZEN(vrift_verify_result, 128);
 FROZEN(vrift_vfs_options, 40);
 FROZEN(vrift_vfs_stats, 128);
+FROZEN(vrift_watch_event, 48);
+FROZEN(vrift_watch_options, 8);
 FROZEN(vrift_workspace_info, 104);
 
 FROZEN_AT(vrift_stat, mode, 64);
@@ -60,4 +63,4 @@ FROZEN_AT(vrift_stat, atime, 88);
 FROZEN_AT(vrift_stat, digest, 152);
 FROZEN_AT(vrift_stat, attributes, 184);
 FROZEN_AT(vrift_stat, spare, 192);
-FROZEN_AT(vrift_backend_ops, unmap, sizeof(struct vrift_backend_ops) - sizeof(void *));
+FROZEN_AT(vrift_backend_ops, drain, sizeof(struct vrift_backend_ops) - sizeof(void *));

@@ -21,6 +21,7 @@ enum vr_rank {
     VR_RANK_DIR2,         /* the second directory of a rename */
     VR_RANK_CHILD,  /* an inode whose name goes or comes: victim of unlink, source of link, file that is written */
     VR_RANK_CHILD2, /* the second such of a rename */
+    VR_RANK_NOTIFY, /* a backend telling what it has heard */
     /* per instance */
     VR_RANK_MOUNT = 0x10000, /* the shape of a mount tree */
     VR_RANK_DCACHE,          /* names, mount table, where tasks stand */

@@ -4,6 +4,7 @@
 #include "core/dcachehot.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
+#include "core/notify.h"
 
 #include <assert.h>
 #include <string.h>
@@ -169,23 +170,35 @@ int32_t vr_lookup_names(struct vr_dentry *dir, const struct vr_component *names,
     return error;
 }
 
-int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const struct vr_component *name,
+/* What was cached is what the name means: for another while. */
+static void keep_stale(struct vr_dentry *stale, struct vr_dentry **out)
+{
+    vr_dcache_ref(stale);
+    *out = stale;
+}
+
+int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const struct vr_component *name, uint64_t now,
                         struct vr_dentry **out)
 {
     struct vr_inode *inode = stale->inode;
+    if (vr_notify_vouches(dir, stale, now)) {
+        if (inode)
+            keep_stale(stale, out);
+        return 0;
+    }
     if (inode) {
         struct vr_lookup_name given;
         struct vrift_stat attr;
         vr_lookup_name(&given, name);
-        uint64_t now = vr_os_monotonic_ns();
+        uint64_t asked = vr_os_monotonic_ns();
         uint64_t token = vr_inode_attr_token(inode);
         int32_t error = vr_dispatch_revalidate(dir->inode, &given.name, inode, &attr);
         if (!error) {
             atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
-            vr_inode_attr_fresh(inode, token, &attr, now);
-            atomic_store_explicit(&stale->checked_ns, now, memory_order_relaxed);
-            vr_dcache_ref(stale);
-            *out = stale;
+            vr_inode_attr_fresh(inode, token, &attr, asked);
+            if (!inode->sb->names_stable) /* else the count of children lies there */
+                atomic_store_explicit(&stale->checked_ns, asked, memory_order_relaxed);
+            keep_stale(stale, out);
             return 0;
         }
         if (error != -VRIFT_ESTALE && error != -VRIFT_EOPNOTSUPP)

@@ -15,8 +15,8 @@
 int32_t vr_lookup_names(struct vr_dentry *dir, const struct vr_component *names, uint32_t count,
                         struct vr_dentry **out);
 
-/* Likewise for one name whose cached answer is too old. `stale` stays held by the caller. */
-int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const struct vr_component *name,
+/* Likewise for one name whose cached answer is too old at `now`. `stale` stays held by the caller. */
+int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const struct vr_component *name, uint64_t now,
                         struct vr_dentry **out);
 
 /* One name, with dir's inode locked, by the cache if it may be trusted. -VRIFT_ENOENT in a removed directory. */

@@ -37,6 +37,7 @@ struct vr_dentry;
 struct vr_inode;
 struct vr_mount;
 struct vr_watched;
+struct vr_notify;
 
 struct vr_path {
     struct vr_mount *mount;
@@ -259,6 +260,7 @@ struct vr_watches {
     struct vr_watched **buckets;              /* lock; by object */
     uint32_t mask;                            /* lock */
     uint32_t objects;                         /* lock */
+    vrift_sb *notifying;                      /* lock; superblocks whose backends tell of changes, by notify_next */
     _Atomic uint32_t count;                   /* of watches; written under lock */
     _Atomic uint32_t cookie;                  /* the last one given to a rename */
     _Atomic uint32_t filter[VR_WATCH_FILTER]; /* watched objects by hash; written under lock */
@@ -314,14 +316,19 @@ struct vrift_sb {
     uint64_t number;
     uint32_t depth;
     struct vrift_consistency consistency[VRIFT_ASPECT_COUNT];
-    bool read_only;     /* the backend cannot change anything */
-    bool acls;          /* the backend keeps ACLs */
-    bool names_stable;  /* nobody else changes names: a cached one is always good */
-    bool negatives;     /* that a name does not exist may be kept */
-    bool completes;     /* a directory may be known completely */
-    bool attrs_stable;  /* nobody else changes attributes */
-    uint64_t names_age; /* ns, where names are not stable */
-    uint64_t attrs_age; /* ns, where attributes are not stable */
+    bool read_only;           /* the backend cannot change anything */
+    bool acls;                /* the backend keeps ACLs */
+    bool names_stable;        /* nobody else changes names: a cached one is always good */
+    bool negatives;           /* that a name does not exist may be kept */
+    bool completes;           /* a directory may be known completely */
+    bool attrs_stable;        /* nobody else changes attributes */
+    uint64_t names_age;       /* ns, where names are not stable */
+    uint64_t attrs_age;       /* ns, where attributes are not stable */
+    bool names_told;          /* the backend tells what others do to names: see core/notify.h */
+    bool attrs_told;          /* likewise to attributes */
+    struct vr_notify *notify; /* constant; NULL if it tells nothing */
+    vrift_sb *notify_next;    /* the watches' lock */
+    uint32_t watchers;        /* the watches' lock; watches in it */
     struct vr_dentry *root;
     char *source;              /* tree mutex; what mountinfo calls it, NULL: the backend's name */
     vr_os_mutex rename_mutex;  /* directories do not change parents while it is held */

@@ -7,6 +7,7 @@
 #include "core/dispatch.h"
 #include "core/inode.h"
 #include "core/mnt.h"
+#include "core/notify.h"
 #include "core/watch.h"
 
 #include <string.h>
@@ -40,6 +41,7 @@ void vr_sb_rename_unlock(vrift_sb *sb)
 static void free_memory(vrift_sb *sb)
 {
     vrift_vfs *vfs = sb->vfs;
+    vr_notify_free(sb);
     vr_os_mutex_destroy(&sb->rename_mutex);
     vr_os_mutex_destroy(&sb->inode_lock);
     vr_table_dispose(&sb->inodes, vfs->allocator);
@@ -65,6 +67,13 @@ static int32_t copy_ops(const struct vrift_backend_ops *ops, struct vrift_backen
     return ops && out->root && out->walk && out->getattr && out->readdir ? 0 : -VRIFT_EINVAL;
 }
 
+/* How long we may keep an answer. */
+static uint64_t own_age(const struct vrift_consistency *aspect)
+{
+    uint64_t age = aspect->flags & VRIFT_CONSISTENCY_SPENT ? 0 : aspect->max_age_ns;
+    return age < UINT64_MAX / 4 ? age : UINT64_MAX / 4;
+}
+
 static int32_t ask_consistency(vrift_sb *sb)
 {
     for (uint32_t aspect = 0; aspect < VRIFT_ASPECT_COUNT; aspect++) {
@@ -72,15 +81,16 @@ static int32_t ask_consistency(vrift_sb *sb)
         if (error)
             return error;
         uint32_t model = sb->consistency[aspect].model;
-        if (model < VRIFT_CONSISTENCY_IMMUTABLE || model > VRIFT_CONSISTENCY_EVENTUAL)
+        if (model < VRIFT_CONSISTENCY_IMMUTABLE || model > VRIFT_CONSISTENCY_EVENTUAL ||
+            sb->consistency[aspect].flags & ~VRIFT_CONSISTENCY_SPENT)
             return -VRIFT_EINVAL;
     }
     const struct vrift_consistency *names = &sb->consistency[VRIFT_ASPECT_NAMES];
     const struct vrift_consistency *attrs = &sb->consistency[VRIFT_ASPECT_ATTRIBUTES];
     sb->names_stable = names->model <= VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH;
     sb->attrs_stable = attrs->model <= VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH;
-    sb->names_age = names->max_age_ns < UINT64_MAX / 4 ? names->max_age_ns : UINT64_MAX / 4;
-    sb->attrs_age = attrs->max_age_ns < UINT64_MAX / 4 ? attrs->max_age_ns : UINT64_MAX / 4;
+    sb->names_age = own_age(names);
+    sb->attrs_age = own_age(attrs);
     sb->negatives = sb->names_stable || sb->names_age;
     sb->completes =
         sb->names_stable && sb->consistency[VRIFT_ASPECT_LISTINGS].model <= VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH;
@@ -174,8 +184,11 @@ int32_t vrift_sb_new(vrift_vfs *vfs, const struct vrift_backend_ops *ops, void *
     atomic_init(&sb->holds, 1);
     error = sb->depth > VR_LOCKRANK_MAX_DEPTH ? -VRIFT_ELOOP : ask_consistency(sb);
     if (!error)
+        error = vr_notify_start(sb);
+    if (!error)
         error = make_root(sb);
     if (error) {
+        vr_notify_stop(sb);
         free_memory(sb);
         return error;
     }
@@ -195,6 +208,7 @@ void vrift_sb_unref(vrift_sb *sb)
     if (!sb || atomic_fetch_sub_explicit(&sb->refs, 1, memory_order_acq_rel) != 1)
         return;
     vr_watch_unmount(sb);
+    vr_notify_stop(sb);
     vr_dcache_shrink_sb(sb);
     vr_sb_let_go(sb);
 }

@@ -234,7 +234,7 @@ static int32_t slow_lookup(struct vr_walk *walk)
     walk->misses++;
     int32_t error;
     if (walk->child)
-        error = vr_lookup_again(walk->path.dentry, walk->child, &walk->last, &found);
+        error = vr_lookup_again(walk->path.dentry, walk->child, &walk->last, walk->now, &found);
     else
         error = vr_lookup_names(walk->path.dentry, names, collect_names(walk, names), &found);
     vr_dcache_unref(walk->held.child);

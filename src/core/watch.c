@@ -4,6 +4,7 @@
 
 #include "core/alloc.h"
 #include "core/inode.h"
+#include "core/notify.h"
 #include "core/perm.h"
 #include "core/walk.h"
 
@@ -208,6 +209,7 @@ void vr_watch_end(struct vr_watch *watch, uint32_t last, bool silent, struct vr_
     watch->queue_next = ended->watches;
     ended->watches = watch;
     atomic_fetch_sub_explicit(&vfs->watches.count, 1, memory_order_relaxed);
+    watched->sb->watchers--;
     if (watched->watches)
         return;
     take_out(vfs, watched);
@@ -241,6 +243,19 @@ void vr_watch_unmount(vrift_sb *sb)
     }
     vr_watch_unlock(vfs);
     vr_watch_free_ended(vfs, &ended);
+}
+
+void vr_watch_lost(vrift_sb *sb)
+{
+    vrift_vfs *vfs = sb->vfs;
+    if (!vr_watch_any(vfs))
+        return;
+    vr_watch_lock(vfs);
+    for (uint32_t i = 0; i <= vfs->watches.mask; i++)
+        for (struct vr_watched *watched = vfs->watches.buckets[i]; watched; watched = watched->next)
+            for (struct vr_watch *watch = watched->sb == sb ? watched->watches : NULL; watch; watch = watch->next)
+                vr_watchqueue_overflow(watch->queue);
+    vr_watch_unlock(vfs);
 }
 
 /* -- Telling ------------------------------------------------------------------------------------------------------- */
@@ -327,6 +342,8 @@ void vr_watch_tell(const struct vr_watch_note *note)
 {
     vrift_vfs *vfs = note->sb->vfs;
     bool concerned = false;
+    if (note->sb->notify && note->dir && note->name && !(note->flags & VRIFT_WATCH_BEHIND))
+        vr_notify_own(note->sb, note->dir, note->name, note->length, note->mask);
     for (enum as as = AS_PARENT; as <= AS_SELF; as++) {
         const void *object = listener(note, as);
         concerned = concerned || (object && may_be_watched(vfs, object));
@@ -452,6 +469,7 @@ static int32_t put_watch(vrift_watch_queue *queue, vrift_sb *sb, struct vr_inode
     *last = watch;
     vr_watchqueue_enter(queue, watch);
     atomic_fetch_add_explicit(&sb->vfs->watches.count, 1, memory_order_relaxed);
+    sb->watchers++;
     return watch->wd;
 }
 

@@ -136,6 +136,9 @@ static inline void vr_watch_unused(struct vr_inode *inode)
 /* What fsnotify_change() of Linux tells of a setattr. */
 uint32_t vr_watch_of_setattr(const struct vrift_setattr *set);
 
+/* Says to whoever watches something in a superblock that events were lost. */
+void vr_watch_lost(vrift_sb *sb);
+
 /* Ends the watches of a superblock that nobody uses any more. */
 void vr_watch_unmount(vrift_sb *sb);
 

@@ -2,12 +2,14 @@
 /* Queues of events: bounded, joined where equal, read by whoever comes. */
 #include "core/alloc.h"
 #include "core/copyin.h"
+#include "core/notify.h"
 #include "core/watch.h"
 
 #include <string.h>
 
 #define DEFAULT_MAX_EVENTS 16384u
 #define BUCKETS            128u
+#define ASK_EVERY_NS       10000000u
 
 struct vrift_watch_queue {
     vrift_vfs *vfs; /* held */
@@ -164,19 +166,33 @@ int32_t vrift_watch_cancel(vrift_watch_queue *queue)
     return 0;
 }
 
-/* With the watches locked: waits for an event. */
+/*
+ * With the watches locked: waits for an event. Backends that have to be asked what they have heard are asked now and then
+ * meanwhile.
+ */
 static int32_t wait_for_event(vrift_watch_queue *queue, int64_t timeout_ns)
 {
     uint64_t deadline = timeout_ns > 0 ? vr_os_monotonic_ns() + (uint64_t)timeout_ns : 0;
+    bool asking = queue->vfs->watches.notifying;
     while (!queue->first) {
+        if (asking) {
+            vr_watch_unlock(queue->vfs);
+            asking = vr_notify_drain_watched(queue->vfs);
+            vr_watch_lock(queue->vfs);
+            if (queue->first)
+                break;
+        }
         if (queue->cancels) {
             queue->cancels--;
             return -VRIFT_EINTR;
         }
-        if (timeout_ns < 0)
-            vr_os_cond_wait(&queue->more, &queue->vfs->watches.lock);
-        else if (timeout_ns == 0 || vr_os_monotonic_ns() >= deadline)
+        uint64_t now = timeout_ns < 0 && !asking ? 0 : vr_os_monotonic_ns();
+        if (timeout_ns >= 0 && now >= deadline)
             return -VRIFT_EAGAIN;
+        if (asking && (timeout_ns < 0 || deadline - now > ASK_EVERY_NS))
+            vr_os_cond_wait_until(&queue->more, &queue->vfs->watches.lock, now + ASK_EVERY_NS);
+        else if (timeout_ns < 0)
+            vr_os_cond_wait(&queue->more, &queue->vfs->watches.lock);
         else
             vr_os_cond_wait_until(&queue->more, &queue->vfs->watches.lock, deadline);
     }
