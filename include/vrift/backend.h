@@ -201,8 +201,8 @@ struct vrift_notice {
     /*
      * VRIFT_IN_CREATE, _DELETE, _MOVED_FROM, _MOVED_TO, _ATTRIB, _MODIFY and so on, with _ISDIR where that is known;
      * _Q_OVERFLOW: anything may have happened to anything; _IGNORED: nothing will be heard of the names in `dir`
-     * from now on (or of the attributes of `node`), so that answers about them are asked anew once they are older than
-     * max_age_ns.
+     * from now on (or of `name` alone, or of the attributes of `node`), so that answers about them are asked anew once
+     * they are older than max_age_ns.
      */
     uint32_t mask;
     uint32_t cookie;              /* joins _MOVED_FROM and _MOVED_TO */

@@ -17,12 +17,14 @@ struct vrift_mem_options {
 struct vrift_host_options {
     uint32_t size; /* sizeof(struct vrift_host_options) */
     uint32_t reserved;
-    uint64_t flags; /* VRIFT_HOST_... */
+    uint64_t flags;      /* VRIFT_HOST_... */
+    uint64_t max_age_ns; /* how stale names and attributes may be, ns; not with VRIFT_HOST_EXCLUSIVE */
 };
-#define VRIFT_HOST_READ_ONLY   1ULL /* refuse to change anything, whatever the mount says */
-#define VRIFT_HOST_NO_OPENAT2  2ULL /* use the walk that needs no openat2(2); for tests */
-#define VRIFT_HOST_EXCLUSIVE   4ULL /* nobody else changes the directory: names and attributes may be cached */
-#define VRIFT_HOST_KEEP_OWNERS 8ULL /* fail rather than create files as the process's own user */
+#define VRIFT_HOST_READ_ONLY   1ULL  /* refuse to change anything, whatever the mount says */
+#define VRIFT_HOST_NO_OPENAT2  2ULL  /* use the walk that needs no openat2(2); for tests */
+#define VRIFT_HOST_EXCLUSIVE   4ULL  /* nobody else changes the directory: names and attributes may be cached */
+#define VRIFT_HOST_KEEP_OWNERS 8ULL  /* fail rather than create files as the process's own user */
+#define VRIFT_HOST_NOTIFY      16ULL /* hear of what others do to names, where the host can tell */
 
 /* One layer of an overlay: a directory of a superblock. */
 struct vrift_overlay_layer {
@@ -56,6 +58,14 @@ VRIFT_API int32_t vrift_mem_new(vrift_vfs *vfs, const struct vrift_mem_options *
 /**
  * A directory of the host, confined: no symlink, `..` or mount race leads out of it. Others may change it at any
  * time (SHARED_REVALIDATE), unless VRIFT_HOST_EXCLUSIVE says that they do not.
+ *
+ * With VRIFT_HOST_NOTIFY names, and that there are none, are kept until the host says by inotify(7) that something
+ * happened to them (SHARED_NOTIFY): it is asked for that, by one system call, before an answer older than max_age_ns is
+ * given. So a walk costs one system call in place of one a component, and one more if it ends at a file: what a file is
+ * beside its names can change unheard, hence attributes remain SHARED_REVALIDATE. It takes one inotify instance, and for
+ * each directory that names were looked up in a watch, up to half of what fs.inotify.max_user_watches allows; in others,
+ * on file systems that do not tell everything (only ext2 to ext4, XFS, Btrfs, F2FS and tmpfs do), and without /proc, it
+ * is as without the flag, which vrift_sb_consistency() tells. Do not use it on both sides of a fork(2).
  *
  * An inode's version (vrift_stat.version) is its ctime in nanoseconds, since what the kernel counts changes with stays in
  * the kernel: two changes within one tick of the host's clock show as one, unless somebody looked in between and the

@@ -23,7 +23,7 @@ FROZEN(vrift_dir_entry, 40);
 FROZEN(vrift_dirent, 24);
 FROZEN(vrift_entry, 304);
 FROZEN(vrift_error_detail, 4392);
-FROZEN(vrift_host_options, 16);
+FROZEN(vrift_host_options, 24);
 FROZEN(vrift_import_options, 32);
 FROZEN(vrift_import_result, 160);
 FROZEN(vrift_iovec, 16);

@@ -109,7 +109,9 @@ static void VRIFT_CALLBACK receive(const struct vrift_notice *notice, void *payl
         vr_watch_lost(sb);
         return;
     }
-    if (notice->mask & VRIFT_IN_IGNORED) {
+    if (notice->mask & VRIFT_IN_IGNORED && notice->name_length) {
+        now = UINT64_MAX; /* of this name alone nothing is heard: it is doubtful for good */
+    } else if (notice->mask & VRIFT_IN_IGNORED) {
         if (notice->dir)
             atomic_store_explicit(&notify->deaf[slot_of_node(dir)], 1, memory_order_release);
         if (notice->node)

@@ -12,12 +12,13 @@
  *    that was opened there is used only after its id was compared with the node's.
  *  - The root's descriptor lives as long as the file system.
  *
- * Lock order: `moving`, then `book`. No call of the host, the allocator or the core under `book`.
+ * Lock order: `moving`, then the watches' lock, then `book`. No call of the host, the allocator or the core under `book`.
  */
 #ifndef VR_HOST_H
 #define VR_HOST_H
 
 #include "core/alloc.h"
+#include "platform/dirwatch.h"
 #include "platform/fileops.h"
 #include "platform/os.h"
 
@@ -61,12 +62,31 @@ struct vr_hostnode {
     uint32_t open_files;               /* the first of which lends its descriptor as fd */
     struct vr_hostnode *newer, *older; /* in the list of cached descriptors, while fd is in it */
     int listed;
+    /* Guarded by the watches' lock: */
+    _Atomic int32_t
+        wd; /* of a directory, by which the host watches it; 0: not yet, VR_HOST_DEAF: it cannot be watched */
+    struct vr_hostnode *watch_chain;
+};
+#define VR_HOST_DEAF (-1)
+
+/* What VRIFT_HOST_NOTIFY needs. */
+struct vr_hostwatch {
+    struct vr_dirwatch host;
+    vrift_notice_fn receive; /* fixed, as payload: the core's */
+    void *payload;
+    uint64_t limit;               /* of directories */
+    vr_os_mutex lock;             /* guards what follows, and the nodes' wd */
+    struct vr_hostnode **buckets; /* by wd */
+    uint32_t bucket_count;
+    uint32_t count;
 };
 
 struct vr_hostfs {
     const struct vrift_allocator *allocator;
-    uint64_t flags;   /* VRIFT_HOST_... */
-    uint32_t beneath; /* VR_FILEOPS_NO_OPENAT2 or 0 */
+    uint64_t flags; /* VRIFT_HOST_... */
+    uint64_t max_age_ns;
+    struct vr_hostwatch *watch; /* fixed; NULL: others are not heard, but asked */
+    uint32_t beneath;           /* VR_FILEOPS_NO_OPENAT2 or 0 */
     struct vr_hostnode *root;
     int can_chown; /* these are probed at the start and fixed */
     int can_tmpfile;
@@ -159,6 +179,10 @@ void vr_hostnode_publish(struct vr_hostfs *fs, struct vrift_stat *attr);
 /* Takes over the caller's reference to node. attr is the host's. */
 void vr_hostnode_entry(struct vr_hostfs *fs, struct vr_hostnode *node, const struct vrift_stat *attr,
                        struct vrift_entry *out);
+/* The key by which the core knows a node. */
+void vr_hostnode_key(const struct vr_hostnode *node, struct vrift_key *out);
+/* One more reference, unless the node is being forgotten. */
+int vr_hostnode_ref_if_alive(struct vr_hostfs *fs, struct vr_hostnode *node);
 void VRIFT_CALLBACK vr_hostnode_forget(void *self, const struct vrift_node *node);
 
 /* -- hostattr.c ---------------------------------------------------------------------------------------------------- */
@@ -210,6 +234,24 @@ int64_t VRIFT_CALLBACK vr_hostfile_pwrite(void *self, const struct vrift_node *n
 int64_t VRIFT_CALLBACK vr_hostfile_seek(void *self, const struct vrift_node *node, void *file, uint64_t offset,
                                         int32_t whence);
 int32_t VRIFT_CALLBACK vr_hostfile_fsync(void *self, const struct vrift_node *node, void *file);
+
+/* -- hostwatch.c --------------------------------------------------------------------------------------------------- */
+
+/* Starts watching if the host's file system can be; 0 also if not. After the probe. */
+int32_t vr_hostwatch_new(struct vr_hostfs *fs);
+void vr_hostwatch_free(struct vr_hostfs *fs);
+
+/* Sees to it that the core is told of what happens to names in dir, or that it will not be, before one is looked up. */
+void vr_hostwatch_cover(struct vr_hostfs *fs, struct vr_hostnode *dir, int fd);
+
+/* Of a name in dir that may come to mean another directory's permissions unheard: a mount lies there. */
+void vr_hostwatch_deaf_to(struct vr_hostfs *fs, const struct vr_hostnode *dir, const struct vrift_name *name);
+
+/* The node is being forgotten. */
+void vr_hostwatch_forget(struct vr_hostfs *fs, struct vr_hostnode *dir);
+
+int32_t VRIFT_CALLBACK vr_hostwatch_start(void *self, vrift_notice_fn receive, void *payload);
+void VRIFT_CALLBACK vr_hostwatch_drain(void *self);
 
 /* -- hostfs.c ------------------------------------------------------------------------------------------------------ */
 

@@ -26,6 +26,7 @@ void VRIFT_CALLBACK vr_hostfs_destroy(void *self)
     struct vr_hostfs *fs = self;
     const struct vrift_allocator *allocator = fs->allocator;
     vr_hostnode_unref(fs, fs->root);
+    vr_hostwatch_free(fs);
     vr_os_mutex_destroy(&fs->book);
     vr_os_rwlock_destroy(&fs->moving);
     vr_alloc_free(allocator, fs->buckets);
@@ -37,9 +38,12 @@ static int32_t VRIFT_CALLBACK consistency(void *self, uint32_t aspect, struct vr
     const struct vr_hostfs *fs = self;
     if (aspect >= VRIFT_ASPECT_COUNT)
         return -VRIFT_EINVAL;
-    *out =
-        (struct vrift_consistency){.model = fs->flags & VRIFT_HOST_EXCLUSIVE ? VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH
-                                                                             : VRIFT_CONSISTENCY_SHARED_REVALIDATE};
+    uint32_t model = VRIFT_CONSISTENCY_SHARED_REVALIDATE;
+    if (fs->flags & VRIFT_HOST_EXCLUSIVE)
+        model = VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH;
+    else if (fs->watch && (aspect == VRIFT_ASPECT_NAMES || aspect == VRIFT_ASPECT_LISTINGS))
+        model = VRIFT_CONSISTENCY_SHARED_NOTIFY;
+    *out = (struct vrift_consistency){.model = model, .max_age_ns = aspect == VRIFT_ASPECT_DATA ? 0 : fs->max_age_ns};
     return 0;
 }
 
@@ -79,7 +83,8 @@ static int32_t VRIFT_CALLBACK sync_all(void *self)
     .forget = vr_hostnode_forget, .getattr = vr_hostattr_get, .readlink = vr_hostattr_readlink,                        \
     .readdir = vr_hostname_readdir, .open = vr_hostfile_open, .release = vr_hostfile_release,                          \
     .pread = vr_hostfile_pread, .seek = vr_hostfile_seek, .getxattr = vr_hostattr_getxattr,                            \
-    .listxattr = vr_hostattr_listxattr, .revalidate = vr_hostname_revalidate
+    .listxattr = vr_hostattr_listxattr, .revalidate = vr_hostname_revalidate, .watch = vr_hostwatch_start,             \
+    .drain = vr_hostwatch_drain
 
 const struct vrift_backend_ops vr_hostfs_read_only_ops = {
     SLOTS_THAT_READ,
@@ -128,6 +133,7 @@ int32_t vr_hostfs_new(const struct vrift_allocator *allocator, const char *path,
         return -VRIFT_ENOMEM;
     fs->allocator = allocator;
     fs->flags = options->flags;
+    fs->max_age_ns = options->max_age_ns;
     fs->beneath = options->flags & VRIFT_HOST_NO_OPENAT2 ? VR_FILEOPS_NO_OPENAT2 : 0;
     fs->bucket_count = VR_HOST_BUCKETS;
     fs->buckets = vr_alloc_zero(allocator, fs->bucket_count, sizeof(struct vr_hostnode *));
@@ -141,6 +147,8 @@ int32_t vr_hostfs_new(const struct vrift_allocator *allocator, const char *path,
     }
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int32_t error = fd < 0 ? vrift_err_from_host_errno(errno) : set_root(fs, fd);
+    if (!error && fs->flags & VRIFT_HOST_NOTIFY)
+        error = vr_hostwatch_new(fs);
     if (error) {
         vr_hostfs_destroy(fs);
         return error;

@@ -17,7 +17,11 @@ static int32_t look_up(struct vr_hostfs *fs, struct vr_hostnode *dir, const stru
     int32_t error = vr_hostfd_hold(fs, dir, &fd);
     if (error)
         return error;
+    vr_hostwatch_cover(fs, dir, fd->fd);
     error = vr_fileops_stat(fd->fd, name->bytes, attr);
+    if (!error && fs->watch && (attr->mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR &&
+        vr_dirwatch_is_mount(fd->fd, name->bytes))
+        vr_hostwatch_deaf_to(fs, dir, name);
     vr_hostfd_unref(fs, fd);
     return error ? error : vr_hostnode_intern(fs, dir, name, attr, out);
 }

@@ -5,7 +5,8 @@
 
 #include <vrift/vfs.h>
 
-#define KNOWN_FLAGS (VRIFT_HOST_READ_ONLY | VRIFT_HOST_NO_OPENAT2 | VRIFT_HOST_EXCLUSIVE | VRIFT_HOST_KEEP_OWNERS)
+#define KNOWN_FLAGS                                                                                                    \
+    (VRIFT_HOST_READ_ONLY | VRIFT_HOST_NO_OPENAT2 | VRIFT_HOST_EXCLUSIVE | VRIFT_HOST_KEEP_OWNERS | VRIFT_HOST_NOTIFY)
 
 int32_t vrift_host_new(vrift_vfs *vfs, const char *path, const struct vrift_host_options *options, vrift_sb **out)
 {
@@ -14,7 +15,8 @@ int32_t vrift_host_new(vrift_vfs *vfs, const char *path, const struct vrift_host
     if (!vfs || !path || !out)
         return -VRIFT_EINVAL;
     int32_t error = VR_COPYIN(&own, options);
-    if (!error && (own.reserved || own.flags & ~KNOWN_FLAGS))
+    if (!error && (own.reserved || own.flags & ~KNOWN_FLAGS ||
+                   (own.flags & VRIFT_HOST_EXCLUSIVE && (own.flags & VRIFT_HOST_NOTIFY || own.max_age_ns))))
         error = -VRIFT_EINVAL;
     if (!error)
         error = vr_hostfs_new(vr_alloc_of(vfs), path, &own, &fs);

@@ -125,10 +125,21 @@ void vr_hostnode_unref(struct vr_hostfs *fs, struct vr_hostnode *node)
             vr_hostfd_unlist(fs, node);
         }
         vr_os_mutex_unlock(&fs->book);
-        if (last)
+        if (last) {
+            vr_hostwatch_forget(fs, node);
             dispose(fs, node);
+        }
         node = parent;
     }
+}
+
+int vr_hostnode_ref_if_alive(struct vr_hostfs *fs, struct vr_hostnode *node)
+{
+    vr_os_mutex_lock(&fs->book);
+    int alive = node->refs > 0;
+    node->refs += (uint64_t)alive;
+    vr_os_mutex_unlock(&fs->book);
+    return alive;
 }
 
 void VRIFT_CALLBACK vr_hostnode_forget(void *self, const struct vrift_node *node)
@@ -364,18 +375,23 @@ void vr_hostnode_publish(struct vr_hostfs *fs, struct vrift_stat *attr)
     }
 }
 
-void vr_hostnode_entry(struct vr_hostfs *fs, struct vr_hostnode *node, const struct vrift_stat *attr,
-                       struct vrift_entry *out)
+void vr_hostnode_key(const struct vr_hostnode *node, struct vrift_key *out)
 {
-    struct vrift_entry entry = {.attr = *attr};
-    uint8_t *key = entry.node.key.bytes;
-    entry.node.handle = node;
+    *out = (struct vrift_key){.length = VRIFT_KEY_MAX};
+    uint8_t *key = out->bytes;
     memcpy(key, &node->id.dev, 8);
     memcpy(key + 8, &node->id.ino, 8);
     memcpy(key + 16, &node->id.birth_sec, 8);
     memcpy(key + 24, &node->id.birth_nsec, 4);
     memcpy(key + 28, &node->id.type, 4);
-    entry.node.key.length = VRIFT_KEY_MAX;
+}
+
+void vr_hostnode_entry(struct vr_hostfs *fs, struct vr_hostnode *node, const struct vrift_stat *attr,
+                       struct vrift_entry *out)
+{
+    struct vrift_entry entry = {.attr = *attr};
+    entry.node.handle = node;
+    vr_hostnode_key(node, &entry.node.key);
     vr_hostnode_publish(fs, &entry.attr);
     *out = entry;
 }
