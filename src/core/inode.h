@@ -105,6 +105,9 @@ uint64_t vr_inode_ino(const struct vr_inode *inode);
 /* Attributes from the cache or the backend; without locks, or under the inode's own. */
 int32_t vr_inode_getattr(struct vr_inode *inode, uint64_t now, struct vrift_stat *out);
 
+/* Attributes from the backend, to be kept. */
+int32_t vr_inode_ask(struct vr_inode *inode, struct vrift_stat *out);
+
 /* The text of a symlink, kept with the inode. */
 int32_t vr_inode_readlink(struct vr_inode *inode, const char **out);
 

@@ -405,6 +405,11 @@ int32_t vr_inode_getattr(struct vr_inode *inode, uint64_t now, struct vrift_stat
 {
     if (vr_inode_attr_get(inode, now, out) || vr_notify_attributes(inode, now, out))
         return 0;
+    return vr_inode_ask(inode, out);
+}
+
+int32_t vr_inode_ask(struct vr_inode *inode, struct vrift_stat *out)
+{
     uint64_t token = vr_inode_attr_token(inode);
     uint64_t asked = vr_inode_now(inode->sb);
     struct vrift_stat attr;

@@ -8,6 +8,7 @@
 #include "core/inode.h"
 #include "core/lookup.h"
 #include "core/mnt.h"
+#include "core/notify.h"
 #include "core/perm.h"
 #include "core/walkpass.h"
 
@@ -64,6 +65,7 @@ static void set_mark(struct vr_walk *walk)
     mark->followed = walk->followed;
     mark->link_count = walk->link_count;
     mark->searched = walk->searched;
+    mark->confirmed = walk->confirmed;
     if (walk->depth)
         memcpy(walk->marked_texts, walk->texts, walk->depth * sizeof walk->texts[0]);
 }
@@ -82,6 +84,7 @@ static void rewind_to_mark(struct vr_walk *walk)
     walk->depth = mark->depth;
     walk->followed = mark->followed;
     walk->searched = mark->searched;
+    walk->confirmed = mark->confirmed;
     walk->stepping = mark->stepping;
     walk->path = walk->held.path;
     walk->child = walk->held.child;
@@ -260,6 +263,21 @@ static int32_t slow_search(struct vr_walk *walk)
     return vr_perm_check(walk->cred, dir, VR_MAY_EXEC);
 }
 
+/* The attributes are kept, and with them the permissions; where they cannot be had, those known must do. */
+static int32_t slow_fresh(struct vr_walk *walk)
+{
+    struct vr_inode *inode = walk->path.dentry->inode;
+    const vrift_sb *sb = inode->sb;
+    struct vr_attr_raw raw;
+    struct vrift_stat st;
+    uint64_t now = walk->now ? walk->now : vr_os_monotonic_ns();
+    walk->confirmed = inode;
+    if (!sb->attrs_stable && !vr_inode_attr_load(inode, now, sb->names_age, &raw) &&
+        !vr_notify_attributes(inode, now, &st))
+        (void)vr_inode_ask(inode, &st);
+    return 0;
+}
+
 /* -- The whole ----------------------------------------------------------------------------------------------------- */
 
 int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, const char *path, uint32_t flags,
@@ -316,6 +334,8 @@ static int32_t slow_pass(struct vr_walk *walk, int32_t need)
         return slow_lookup(walk);
     case VR_WALK_NEED_LINK:
         return slow_link(walk);
+    case VR_WALK_NEED_FRESH:
+        return slow_fresh(walk);
     default:
         return slow_search(walk);
     }

@@ -47,7 +47,7 @@ struct vr_walk_mark {
     enum vr_last last_type;
     struct vr_component last;
     const char *p, *end;
-    const struct vr_inode *searched;
+    const struct vr_inode *searched, *confirmed;
     uint32_t flags, hits, depth, followed, link_count;
 };
 
@@ -73,8 +73,10 @@ struct vr_walk {
     uint32_t followed;               /* symlinks so far */
     uint32_t link_count;             /* of links */
     const struct vr_inode *searched; /* outside a read section it was found that this directory may be searched */
-    uint64_t seq;                    /* of the dentry cache when this pass began */
-    uint32_t tries;                  /* passes that failed since the mark */
+    /* Where names are not stable: this inode's permissions are as new as they must be, as a name led to it, or asked for. */
+    const struct vr_inode *confirmed;
+    uint64_t seq;   /* of the dentry cache when this pass began */
+    uint32_t tries; /* passes that failed since the mark */
     bool started, final, stepping, anchored, peeked, locked;
     struct vr_walk_mark mark;
     struct vrift_stat *peek;                      /* wanted: the end's attributes, if the cache has them */

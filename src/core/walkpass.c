@@ -230,11 +230,24 @@ static inline int32_t find_child(struct vr_walk *walk)
     return 0;
 }
 
+/*
+ * Where a walk starts, and the root of a mount, are reached without a name that could have been found too old: are the
+ * permissions there to be asked for? Not if they do not matter.
+ */
+static inline bool is_doubtful(const struct vr_walk *walk, const struct vr_inode *inode)
+{
+    const uint64_t mighty = VRIFT_CAP_DAC_OVERRIDE | VRIFT_CAP_FOWNER;
+    return LOAD(walk->path.mount->names_age) != VR_AGE_STABLE && inode != walk->confirmed &&
+           (walk->cred->capabilities & mighty) != mighty;
+}
+
 static int32_t finish(const struct vr_walk *walk)
 {
     const struct vr_inode *inode = LOAD(walk->path.dentry->inode);
     if (!inode)
         return VR_WALK_TORN;
+    if (is_doubtful(walk, inode))
+        return VR_WALK_NEED_FRESH;
     return walk->flags & VR_WALK_DIRECTORY && !vr_is_dir(inode) ? -VRIFT_ENOTDIR : 0;
 }
 
@@ -257,6 +270,8 @@ static inline int32_t may_search(struct vr_walk *walk)
         return VR_WALK_TORN;
     if (!vr_is_dir(dir))
         return -VRIFT_ENOTDIR;
+    if (is_doubtful(walk, dir))
+        return VR_WALK_NEED_FRESH;
     int32_t result = walk->searched == dir ? 0 : vr_perm_search(walk->cred, dir);
     walk->searched = NULL;
     return result;
@@ -300,6 +315,8 @@ int32_t vr_walkpass_run(struct vr_walk *walk)
             result = step_into(walk, &linked);
             if (result)
                 return result;
+            if (!linked && walk->path.dentry == walk->child)
+                walk->confirmed = LOAD(walk->child->inode);
             walk->stepping = false;
             walk->child = NULL;
             if (linked)

@@ -17,6 +17,7 @@
 #define VR_WALK_NEED_LOOKUP 1 /* of walk->last, whose dentry is walk->child if it is only too old */
 #define VR_WALK_NEED_LINK   2 /* the text of the symlink walk->child */
 #define VR_WALK_NEED_ACL    VR_PERM_ASK
+#define VR_WALK_NEED_FRESH  5 /* permissions of where it stands, to which no name has led that was looked at */
 #define VR_WALK_TORN        4 /* it has seen that something changed: start again */
 
 /* Is what was read since walk->seq was taken true? */

@@ -190,6 +190,17 @@ static void hear(struct pair *pair, uint32_t mask, const char *name)
         drain(pair->fs);
 }
 
+static void hear_of_root(struct pair *pair)
+{
+    struct heard *heard = &backend.heard[backend.count];
+    if (!pair->ours.watch)
+        return;
+    backend.count++;
+    *heard = (struct heard){.mask = VRIFT_IN_ATTRIB, .node = key_of(pair, "/t")};
+    if (!pair->ours.drain)
+        drain(pair->fs);
+}
+
 static int32_t stat_ours(struct pair *pair, const char *path, struct vrift_stat *out)
 {
     return vrift_statat(pair->w->task, HERE, path, VRIFT_AT_SYMLINK_NOFOLLOW, out);
@@ -390,10 +401,23 @@ static void permissions_on_the_way_are_as_stale_as_names(void **state)
         vrift_task *task;
         check_ok(vrift_task_new(w->ns, nobody, NULL, &task));
         check_ok(vrift_statat(task, HERE, "/s/d/f", 0, &st));
+        check_ok(vrift_chdir(task, "/s/d"));
         check_ok(vrift_fchmodat(w->task, HERE, "/t/d", 0700, 0));
         hear(pair, VRIFT_IN_ATTRIB | VRIFT_IN_ISDIR, NULL);
         let_age_pass(&models[i], &models[i]);
         int32_t error = vrift_statat(task, HERE, "/s/d/f", 0, &st);
+        row_equal(error, is_fresh(&models[i]) ? -VRIFT_EACCES : 0);
+        error = vrift_statat(task, HERE, "f", 0, &st);
+        row_equal(error, is_fresh(&models[i]) ? -VRIFT_EACCES : 0);
+        error = vrift_faccessat(task, HERE, ".", 4, 0);
+        row_equal(error, is_fresh(&models[i]) ? -VRIFT_EACCES : 0);
+        check_ok(vrift_chdir(task, "/"));
+        check_ok(vrift_fchmodat(w->task, HERE, "/t/d", 0755, 0));
+        hear(pair, VRIFT_IN_ATTRIB | VRIFT_IN_ISDIR, NULL);
+        check_ok(vrift_fchmodat(w->task, HERE, "/t", 0700, 0));
+        hear_of_root(pair);
+        let_age_pass(&models[i], &models[i]);
+        error = vrift_statat(task, HERE, "/s/d/f", 0, &st);
         row_equal(error, is_fresh(&models[i]) ? -VRIFT_EACCES : 0);
         vrift_task_free(task);
         vrift_cred_unref(nobody);
