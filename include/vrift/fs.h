@@ -310,6 +310,21 @@ VRIFT_API int32_t vrift_getflags(vrift_task *task, int32_t dirfd, const char *pa
  */
 VRIFT_API int32_t vrift_setflags(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, uint64_t at_flags);
 
+/**
+ * Forgets what is cached of a file or directory, for a caller who knows that somebody changed it behind the mount although
+ * the consistency that the backend declares does not provide for that. What is in use stays what it is, and its names are
+ * looked up anew. Watchers hear of it as VRIFT_IN_ATTRIB and VRIFT_IN_MODIFY with VRIFT_WATCH_BEHIND or, with
+ * VRIFT_INVALIDATE_BELOW, that events were lost.
+ *
+ * @param dirfd,path what was changed, a name that did not exist included; a symlink is not followed
+ * @param flags VRIFT_INVALIDATE_NAMES (of a directory: also of the names in it), _ATTRIBUTES, _DATA, at least one of them;
+ * _BELOW: of everything below too, at a cost that grows with all that is cached; VRIFT_AT_EMPTY_PATH
+ * @return 0; -VRIFT_EINVAL; the errors of a walk.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_invalidate(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags);
+
 VRIFT_END_DECLS
 
 #endif

@@ -207,6 +207,12 @@ struct vrift_dirent {
 #define VRIFT_RESOLVE_IN_ROOT       0x10ULL
 #define VRIFT_RESOLVE_CACHED        0x20ULL
 
+/* What vrift_invalidate() forgets. */
+#define VRIFT_INVALIDATE_NAMES      1ULL /* what names mean, and that there are none */
+#define VRIFT_INVALIDATE_ATTRIBUTES 2ULL
+#define VRIFT_INVALIDATE_DATA       4ULL /* which the core does not keep: this only tells watchers */
+#define VRIFT_INVALIDATE_BELOW      8ULL /* not of the directory and its entries alone, but of everything below */
+
 #define VRIFT_SEEK_SET  0
 #define VRIFT_SEEK_CUR  1
 #define VRIFT_SEEK_END  2

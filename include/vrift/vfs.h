@@ -104,6 +104,27 @@ VRIFT_API const struct vrift_allocator *vrift_vfs_allocator(vrift_vfs *vfs);
 VRIFT_API int32_t vrift_vfs_drop_caches(vrift_vfs *vfs);
 
 /**
+ * Forgets all cached names of one superblock that nothing uses. What they stand for is untouched.
+ *
+ * @return 0 or -VRIFT_EINVAL.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_sb_drop_caches(vrift_sb *sb);
+
+/**
+ * Takes nothing that is known of a superblock to be true any more, whatever its consistency says: what is in use is looked
+ * up anew when a walk comes to it, the rest is forgotten. Watchers are told that events were lost. The cost grows with
+ * all that is cached.
+ *
+ * @param flags VRIFT_INVALIDATE_NAMES, _ATTRIBUTES, _DATA: what others may have changed
+ * @return 0 or -VRIFT_EINVAL.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_sb_invalidate(vrift_sb *sb, uint64_t flags);
+
+/**
  * Sets a function that is asked before each backend call, to inject faults in tests.
  *
  * @param fault NULL to stop; called with no leaf lock held; must not call the library

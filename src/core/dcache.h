@@ -133,6 +133,9 @@ void vr_dcache_shrink_sb(vrift_sb *sb);
 /* Makes room if the budget is exceeded, sparing superblocks stacked deeper than depth; grows the table. */
 void vr_dcache_balance(vrift_vfs *vfs, uint32_t depth);
 
+/* Drops everything unused of a superblock. */
+void vr_dcache_drop_sb(vrift_sb *sb);
+
 /* Drops everything unused. */
 void vr_dcache_drop_all(vrift_vfs *vfs);
 

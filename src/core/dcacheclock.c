@@ -229,13 +229,18 @@ void vr_dcache_drop_all(vrift_vfs *vfs)
     } while (dropped);
 }
 
+void vr_dcache_drop_sb(vrift_sb *sb)
+{
+    while (drop_kind(sb->vfs, 1, sb) + drop_kind(sb->vfs, 0, sb))
+        ;
+}
+
 void vr_dcache_shrink_sb(vrift_sb *sb)
 {
     vrift_vfs *vfs = sb->vfs;
     struct vr_dentry *root = sb->root;
     if (atomic_load(&root->refs) > 1)
-        while (drop_kind(vfs, 1, sb) + drop_kind(vfs, 0, sb))
-            ;
+        vr_dcache_drop_sb(sb);
     vr_dcache_write_begin(vfs);
     root->flags &= (uint16_t)~VR_DENTRY_ROOT;
     vr_dcache_write_end(vfs);

@@ -115,16 +115,18 @@ static uint64_t questions(void)
 struct pair {
     struct world *w;
     struct vr_memfs *fs;
+    vrift_sb *sb; /* ours */
     struct vrift_backend_ops ours, theirs;
 };
 
-static void mount_ops(struct world *w, const struct vrift_backend_ops *ops, void *self, const char *path)
+static vrift_sb *mount_ops(struct world *w, const struct vrift_backend_ops *ops, void *self, const char *path)
 {
     vrift_sb *sb;
     check_ok(vrift_mkdirat(w->task, HERE, path, 0755));
     check_ok(vrift_sb_new(w->vfs, ops, self, &sb));
     check_ok(vrift_mount(w->task, HERE, path, sb, 0));
-    vrift_sb_unref(sb);
+    vrift_sb_unref(sb); /* the mount holds it */
+    return sb;
 }
 
 static struct pair *pair_new(const struct model *names, const struct model *attrs, const struct model *listings)
@@ -145,7 +147,7 @@ static struct pair *pair_new(const struct model *names, const struct model *attr
     if (names->telling == WHEN_DRAINED || attrs->telling == WHEN_DRAINED)
         pair->ours.drain = drain;
     mount_ops(pair->w, &pair->theirs, pair->fs, "/t");
-    mount_ops(pair->w, &pair->ours, pair->fs, "/s");
+    pair->sb = mount_ops(pair->w, &pair->ours, pair->fs, "/s");
     check_ok(vrift_mkdirat(pair->w->task, HERE, "/t/d", 0755));
     world_file(pair->w, "/t/d/f", "one");
     check_ok(vrift_vfs_set_fault(pair->w->vfs, count_calls, NULL));
@@ -425,6 +427,136 @@ static void permissions_on_the_way_are_as_stale_as_names(void **state)
     }
 }
 
+/* -- Forgetting on demand ------------------------------------------------------------------------------------------ */
+
+/* An exclusive file system that was changed all the same, with a file open, a current directory and a mount in it. */
+static struct pair *betrayed(void)
+{
+    struct pair *pair = pair_new(exclusive, exclusive, exclusive);
+    struct vrift_stat st;
+    check_ok(vrift_mkdirat(pair->w->task, HERE, "/t/d/e", 0755));
+    world_file(pair->w, "/t/d/e/f", "one");
+    check_ok(stat_ours(pair, "/s/d/e/f", &st));
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/none", &st));
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/e/none", &st));
+    world_list(pair->w, "/s/d");
+    world_list(pair->w, "/s/d/e");
+    world_file(pair->w, "/t/d/f", "longer");
+    world_file(pair->w, "/t/d/none", "here");
+    world_file(pair->w, "/t/d/new", "here");
+    world_file(pair->w, "/t/d/e/none", "here");
+    check_ok(vrift_unlinkat(pair->w->task, HERE, "/t/d/e/f", 0));
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    assert_int_equal(st.size, 3);
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/none", &st));
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/new", &st));
+    return pair;
+}
+
+static void one_file_is_forgotten(void **state)
+{
+    (void)state;
+    struct pair *pair = betrayed();
+    struct vrift_stat st;
+    check_ok(vrift_invalidate(pair->w->task, HERE, "/s/d/f", VRIFT_INVALIDATE_ATTRIBUTES));
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    assert_int_equal(st.size, 6);
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/none", &st)); /* that was not asked for */
+    check_ok(vrift_invalidate(pair->w->task, HERE, "/s/d/none", VRIFT_INVALIDATE_NAMES));
+    check_ok(stat_ours(pair, "/s/d/none", &st));
+    check_ok(vrift_invalidate(pair->w->task, HERE, "/s/d/e/f", VRIFT_INVALIDATE_NAMES));
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/e/f", &st));
+    pair_free(pair);
+}
+
+static void a_directory_is_forgotten_with_its_names_or_with_all_below(void **state)
+{
+    (void)state;
+    struct pair *pair = betrayed();
+    struct vrift_stat st;
+    check_ok(vrift_invalidate(pair->w->task, HERE, "/s/d", VRIFT_INVALIDATE_NAMES));
+    check_ok(stat_ours(pair, "/s/d/none", &st));
+    check_ok(stat_ours(pair, "/s/d/new", &st));
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/e/none", &st));
+    check_ok(stat_ours(pair, "/s/d/e/f", &st));
+    check_ok(vrift_invalidate(pair->w->task, HERE, "/s", VRIFT_INVALIDATE_NAMES | VRIFT_INVALIDATE_BELOW));
+    check_ok(stat_ours(pair, "/s/d/e/none", &st));
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/e/f", &st));
+    pair_free(pair);
+}
+
+static void what_is_in_use_is_kept_and_looked_up_anew(void **state)
+{
+    (void)state;
+    struct pair *pair = betrayed();
+    struct world *w = pair->w;
+    struct vrift_stat st;
+    char buf[64];
+    int32_t gone = (int32_t)check_ok(vrift_openat(w->task, HERE, "/s/d/e/f", VRIFT_O_PATH, 0));
+    int32_t kept = (int32_t)check_ok(vrift_openat(w->task, HERE, "/s/d/f", VRIFT_O_RDONLY, 0));
+    check_ok(vrift_chdir(w->task, "/s/d/e"));
+    check_ok(vrift_sb_invalidate(pair->sb, VRIFT_INVALIDATE_NAMES | VRIFT_INVALIDATE_ATTRIBUTES));
+    check_ok(stat_ours(pair, "none", &st));
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "f", &st));
+    check_ok(vrift_getcwd(w->task, buf, sizeof buf));
+    assert_string_equal(buf, "/s/d/e");
+    check_ok(vrift_fstat(w->task, kept, &st));
+    assert_int_equal(st.size, 6);
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    assert_int_equal(vrift_pread(w->task, kept, buf, sizeof buf, 0), 6);
+    check_ok(vrift_close(w->task, gone));
+    check_ok(vrift_close(w->task, kept));
+    uint64_t before = questions();
+    check_ok(stat_ours(pair, "/s/d/f", &st)); /* and kept again */
+    assert_int_equal(questions(), before);
+    check_ok(vrift_chdir(w->task, "/"));
+    pair_free(pair);
+}
+
+static void dropping_the_caches_of_a_superblock_spares_others(void **state)
+{
+    (void)state;
+    struct pair *pair = betrayed();
+    struct vrift_stat st;
+    check_ok(stat_ours(pair, "/t/d/f", &st));
+    check_ok(vrift_sb_drop_caches(pair->sb));
+    uint64_t before = questions();
+    check_ok(stat_ours(pair, "/t/d/f", &st));
+    assert_int_equal(questions(), before);
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    assert_true(questions() > before);
+    check_error(-VRIFT_EINVAL, vrift_sb_drop_caches(NULL));
+    check_error(-VRIFT_EINVAL, vrift_sb_invalidate(pair->sb, 0));
+    check_error(-VRIFT_EINVAL, vrift_sb_invalidate(pair->sb, VRIFT_INVALIDATE_BELOW));
+    check_error(-VRIFT_EINVAL, vrift_invalidate(pair->w->task, HERE, "/s", VRIFT_INVALIDATE_BELOW));
+    check_error(-VRIFT_ENOTDIR, vrift_invalidate(pair->w->task, HERE, "/s/d/f/x", VRIFT_INVALIDATE_NAMES));
+    pair_free(pair);
+}
+
+static void watchers_hear_of_what_is_invalidated(void **state)
+{
+    (void)state;
+    struct pair *pair = betrayed();
+    vrift_watch_queue *queue;
+    static _Alignas(8) char buf[1024];
+    const struct vrift_watch_event *event = (const void *)buf;
+    check_ok(vrift_watch_new(pair->w->vfs, NULL, &queue));
+    check_ok(vrift_watch_add(queue, pair->w->task, HERE, "/s/d", VRIFT_IN_ALL_EVENTS, VRIFT_WATCH_SUPERBLOCK));
+    check_ok(vrift_invalidate(pair->w->task, HERE, "/s/d/f", VRIFT_INVALIDATE_DATA));
+    assert_true(vrift_watch_read(queue, buf, sizeof buf, 0) > 0);
+    assert_int_equal(event->mask, VRIFT_IN_MODIFY);
+    assert_int_equal(event->flags, VRIFT_WATCH_BEHIND);
+    check_ok(vrift_invalidate(pair->w->task, HERE, "/s/d/none", VRIFT_INVALIDATE_NAMES));
+    assert_true(vrift_watch_read(queue, buf, sizeof buf, 0) > 0);
+    assert_string_equal(vrift_watch_event_name(event), "none");
+    check_ok(vrift_invalidate(pair->w->task, HERE, "/s", VRIFT_INVALIDATE_NAMES | VRIFT_INVALIDATE_BELOW));
+    assert_true(vrift_watch_read(queue, buf, sizeof buf, 0) > 0);
+    assert_int_equal(event->mask, VRIFT_IN_Q_OVERFLOW);
+    vrift_watch_free(queue);
+    pair_free(pair);
+}
+
 /* -- Complete directories ------------------------------------------------------------------------------------------ */
 
 static void directories_are_complete_where_nobody_else_changes_names_and_listings(void **state)
@@ -459,6 +591,11 @@ int main(void)
         cmocka_unit_test(a_directory_that_nothing_is_heard_of_is_asked_each_time),
         cmocka_unit_test(an_overflow_makes_everything_doubtful_once),
         cmocka_unit_test(permissions_on_the_way_are_as_stale_as_names),
+        cmocka_unit_test(one_file_is_forgotten),
+        cmocka_unit_test(a_directory_is_forgotten_with_its_names_or_with_all_below),
+        cmocka_unit_test(what_is_in_use_is_kept_and_looked_up_anew),
+        cmocka_unit_test(dropping_the_caches_of_a_superblock_spares_others),
+        cmocka_unit_test(watchers_hear_of_what_is_invalidated),
         cmocka_unit_test(directories_are_complete_where_nobody_else_changes_names_and_listings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
