@@ -237,10 +237,18 @@ void vr_inode_attr_fresh(struct vr_inode *inode, uint64_t token, const struct vr
     unlock_attr(inode);
 }
 
+/* For answers that are on their way and have no token, as it was not known which inode they would be about. */
+static void note_change(vrift_sb *sb)
+{
+    if (!sb->attrs_stable)
+        atomic_fetch_add_explicit(&sb->attr_changes, 1, memory_order_acq_rel);
+}
+
 void vr_inode_attr_update(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr)
 {
     uint64_t now = vr_inode_now(inode->sb);
     prepare(inode, attr);
+    note_change(inode->sb);
     lock_attr(inode);
     bool current = atomic_load_explicit(&inode->attr_seq, memory_order_relaxed) == token;
     bool permissions = current || (attr->mask & PERMISSION_MASK) == PERMISSION_MASK;
@@ -250,6 +258,7 @@ void vr_inode_attr_update(struct vr_inode *inode, uint64_t token, const struct v
 
 void vr_inode_attr_forget(struct vr_inode *inode)
 {
+    note_change(inode->sb);
     lock_attr(inode);
     store(inode, NULL, false, 0);
     unlock_attr(inode);

@@ -3,7 +3,7 @@
  * Forgetting on demand, for embedders who know of changes that no consistency provides for.
  *
  * Names that nothing uses are dropped, negative ones too; those in use are kept, and looked up anew when a walk comes to
- * them. No directory concerned is taken to be complete any more.
+ * them. An answer that is on its way meanwhile is not kept (sb->invalidated). No directory concerned is taken to be complete any more.
  */
 #include "core/dcache.h"
 #include "core/dcachehot.h"
@@ -123,6 +123,7 @@ static void forget_path(const struct vr_path *path, uint64_t flags)
     struct vr_dentry *dentry = path->dentry;
     struct vr_inode *inode = dentry->inode;
     struct scope scope = {inode->sb, dentry, flags};
+    atomic_fetch_add(&inode->sb->invalidated, 1);
     vr_dcache_write_begin(inode->sb->vfs);
     if (flags & VRIFT_INVALIDATE_NAMES)
         dentry->flags &= (uint16_t)~VR_DENTRY_COMPLETE;
@@ -144,6 +145,7 @@ static int32_t forget_missing(vrift_task *task, int32_t dirfd, const char *path,
         error = -VRIFT_ENOENT;
     if (!error && flags & VRIFT_INVALIDATE_NAMES && walk.last.length <= VRIFT_NAME_MAX) {
         struct vr_reap reap = VR_REAP_INIT;
+        atomic_fetch_add(&walk.path.dentry->inode->sb->invalidated, 1);
         vr_dcache_write_begin(task->vfs);
         vr_dcache_doubt(walk.path.dentry, &walk.last, &reap);
         vr_dcache_write_end(task->vfs);
@@ -175,6 +177,7 @@ int32_t vrift_sb_invalidate(vrift_sb *sb, uint64_t flags)
     if (!sb || flags & ~WHAT || !(flags & WHAT))
         return -VRIFT_EINVAL;
     struct scope scope = {sb, NULL, flags};
+    atomic_fetch_add(&sb->invalidated, 1);
     vr_dcache_write_begin(sb->vfs);
     if (flags & VRIFT_INVALIDATE_NAMES)
         sb->root->flags &= (uint16_t)~VR_DENTRY_COMPLETE;

@@ -16,7 +16,8 @@ struct answer {
     struct vr_dentry *fresh[VR_LOOKUP_BATCH];
     uint32_t count;
     uint64_t asked_ns;
-    struct vr_reap spares; /* what holds the nodes of inodes that were known already */
+    uint64_t invalidated, attr_changes; /* the superblock's counters before */
+    struct vr_reap spares;              /* what holds the nodes of inodes that were known already */
 };
 
 void vr_lookup_name(struct vr_lookup_name *out, const struct vr_component *name)
@@ -44,8 +45,14 @@ static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, cons
     int32_t error = 0;
     if (inode != fresh) {
         atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
-        if (!sb->attrs_stable)
-            vr_inode_attr_fresh(inode, vr_inode_attr_token(inode), &entry->attr, asked_ns);
+        uint32_t token = vr_inode_attr_token(inode);
+        struct vrift_stat attr;
+        if (sb->attrs_stable)
+            ;
+        else if (atomic_load_explicit(&sb->attr_changes, memory_order_acquire) == answer->attr_changes)
+            vr_inode_attr_fresh(inode, token, &entry->attr, asked_ns);
+        else
+            (void)vr_inode_ask(inode, &attr); /* what was answered may be older than what we did meanwhile */
         vr_dcache_reap_spare(&answer->spares, fresh);
     } else if ((entry->attr.mask & PERMISSION_MASK) != PERMISSION_MASK) {
         struct vrift_stat attr;
@@ -96,6 +103,8 @@ static int32_t ask(struct vr_dentry *dir, const struct vr_component *names, uint
     uint32_t done;
     answer->count = 0;
     answer->spares = (struct vr_reap)VR_REAP_INIT;
+    answer->invalidated = atomic_load(&sb->invalidated);
+    answer->attr_changes = atomic_load(&sb->attr_changes);
     answer->asked_ns = vr_inode_now(sb);
     int32_t result = vr_dispatch_walk(sb, vr_inode_node(dir->inode, &node), given, count, entries, &done);
     int32_t error = 0;
@@ -116,6 +125,17 @@ static int32_t ask(struct vr_dentry *dir, const struct vr_component *names, uint
     if (!error && result != -VRIFT_ENOENT)
         error = result;
     return done && answer->count ? 0 : error;
+}
+
+/* r: was the answer given before somebody said that what was known may be wrong? */
+static bool is_overtaken(vrift_sb *sb, const struct answer *answer)
+{
+    if (atomic_load(&sb->invalidated) == answer->invalidated)
+        return false;
+    for (uint32_t i = 0; i < answer->count; i++)
+        if (answer->fresh[i]->inode)
+            atomic_store_explicit(&answer->fresh[i]->inode->stale, 1, memory_order_relaxed);
+    return true;
 }
 
 /* r: into the cache, each below the one before. Answers the first, held, or NULL if there is no such name. */
@@ -150,7 +170,7 @@ int32_t vr_lookup_names(struct vr_dentry *dir, const struct vr_component *names,
             return error;
         }
         vr_dcache_read_begin(sb->vfs);
-        bool kept = atomic_load(&sb->started) == started;
+        bool kept = atomic_load(&sb->started) == started && !is_overtaken(sb, &answer);
         if (kept)
             *out = keep(dir, &answer, &reap);
         vr_dcache_read_end(sb->vfs);
@@ -240,13 +260,20 @@ int32_t vr_lookup_locked(struct vr_dentry *dir, const struct vr_component *name,
     }
     if (known)
         return 0;
-    struct answer answer;
-    int32_t error = ask(dir, name, 1, &answer);
-    if (!error) {
-        vr_dcache_read_begin(sb->vfs);
-        *out = keep(dir, &answer, reap);
-        vr_dcache_read_end(sb->vfs);
-    }
-    discard(sb->vfs, &answer, reap);
+    bool overtaken;
+    int32_t error;
+    do {
+        struct answer answer;
+        overtaken = false;
+        error = ask(dir, name, 1, &answer);
+        if (!error) {
+            vr_dcache_read_begin(sb->vfs);
+            overtaken = is_overtaken(sb, &answer);
+            if (!overtaken)
+                *out = keep(dir, &answer, reap);
+            vr_dcache_read_end(sb->vfs);
+        }
+        discard(sb->vfs, &answer, reap);
+    } while (overtaken);
     return error;
 }

@@ -330,10 +330,12 @@ struct vrift_sb {
     vrift_sb *notify_next;    /* the watches' lock */
     uint32_t watchers;        /* the watches' lock; watches in it */
     struct vr_dentry *root;
-    char *source;              /* tree mutex; what mountinfo calls it, NULL: the backend's name */
-    vr_os_mutex rename_mutex;  /* directories do not change parents while it is held */
-    _Atomic uint64_t started;  /* changes of names begun and ended: equal when none is in flight. A look-up */
-    _Atomic uint64_t finished; /* that saw one begin asks again under the directory's lock */
+    char *source;                  /* tree mutex; what mountinfo calls it, NULL: the backend's name */
+    vr_os_mutex rename_mutex;      /* directories do not change parents while it is held */
+    _Atomic uint64_t started;      /* changes of names begun and ended: equal when none is in flight. A look-up */
+    _Atomic uint64_t finished;     /* that saw one begin asks again under the directory's lock */
+    _Atomic uint64_t invalidated;  /* calls of vrift_invalidate() and the like */
+    _Atomic uint64_t attr_changes; /* where attributes are not stable: changes of them by us */
     vr_os_mutex inode_lock;
     struct vr_table inodes;       /* inode_lock; by key */
     _Atomic uint64_t inode_count; /* written under inode_lock */

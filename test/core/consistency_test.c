@@ -557,6 +557,93 @@ static void watchers_hear_of_what_is_invalidated(void **state)
     pair_free(pair);
 }
 
+/* -- Answers that are on their way --------------------------------------------------------------------------------- */
+
+static void (*meanwhile)(struct pair *pair); /* once, when the next walk has its answer and has not yet returned */
+static struct pair *meanwhile_pair;
+
+static int32_t VRIFT_CALLBACK walk_and(void *self, const struct vrift_node *dir, const struct vrift_name *names,
+                                       uint32_t count, struct vrift_entry *entries, uint32_t *done)
+{
+    int32_t error = vr_memfs_ops.walk(self, dir, names, count, entries, done);
+    void (*now)(struct pair *) = meanwhile;
+    meanwhile = NULL;
+    if (now)
+        now(meanwhile_pair);
+    return error;
+}
+
+static struct pair *slow_pair(const struct model *model)
+{
+    struct pair *pair = pair_new(model, model, model);
+    check_ok(vrift_umount(pair->w->task, HERE, "/s", 0));
+    check_ok(vrift_unlinkat(pair->w->task, HERE, "/s", VRIFT_AT_REMOVEDIR));
+    pair->ours.walk = walk_and;
+    pair->sb = mount_ops(pair->w, &pair->ours, pair->fs, "/s");
+    meanwhile_pair = pair;
+    return pair;
+}
+
+static void make_none_and_invalidate(struct pair *pair)
+{
+    world_file(pair->w, "/t/d/none", "here");
+    check_ok(vrift_sb_invalidate(pair->sb, VRIFT_INVALIDATE_NAMES));
+}
+
+static void remove_f_and_tell(struct pair *pair)
+{
+    check_ok(vrift_unlinkat(pair->w->task, HERE, "/t/d/f", 0));
+    hear(pair, VRIFT_IN_DELETE, "f");
+    drain(pair->fs);
+}
+
+static void change_mode(struct pair *pair)
+{
+    check_ok(vrift_fchmodat(pair->w->task, HERE, "/s/d/again", 0600, 0));
+}
+
+static void what_is_invalidated_while_it_is_asked_for_is_not_kept(void **state)
+{
+    (void)state;
+    struct pair *pair = slow_pair(exclusive);
+    struct vrift_stat st;
+    check_ok(stat_ours(pair, "/s/d", &st));
+    meanwhile = make_none_and_invalidate;
+    (void)stat_ours(pair, "/s/d/none", &st); /* either is true of some moment of the call */
+    check_ok(stat_ours(pair, "/s/d/none", &st));
+    pair_free(pair);
+}
+
+static void what_is_told_while_it_is_asked_for_is_doubtful(void **state)
+{
+    (void)state;
+    struct pair *pair = slow_pair(notify);
+    struct vrift_stat st;
+    check_ok(stat_ours(pair, "/s/d", &st));
+    meanwhile = remove_f_and_tell;
+    (void)stat_ours(pair, "/s/d/f", &st);
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/f", &st));
+    pair_free(pair);
+}
+
+static void an_answer_from_before_our_own_change_does_not_hide_it(void **state)
+{
+    (void)state;
+    struct pair *pair = slow_pair(an_hour);
+    struct vrift_stat st;
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    check_ok(vrift_linkat(pair->w->task, HERE, "/s/d/f", HERE, "/s/d/again", 0));
+    check_ok(vrift_vfs_drop_caches(pair->w->vfs));
+    check_ok(stat_ours(pair, "/s/d/again", &st));
+    meanwhile = change_mode; /* through the other name */
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    check_ok(stat_ours(pair, "/s/d/again", &st));
+    assert_int_equal(st.mode & 07777, 0600);
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    assert_int_equal(st.mode & 07777, 0600);
+    pair_free(pair);
+}
+
 /* -- Complete directories ------------------------------------------------------------------------------------------ */
 
 static void directories_are_complete_where_nobody_else_changes_names_and_listings(void **state)
@@ -596,6 +683,9 @@ int main(void)
         cmocka_unit_test(what_is_in_use_is_kept_and_looked_up_anew),
         cmocka_unit_test(dropping_the_caches_of_a_superblock_spares_others),
         cmocka_unit_test(watchers_hear_of_what_is_invalidated),
+        cmocka_unit_test(what_is_invalidated_while_it_is_asked_for_is_not_kept),
+        cmocka_unit_test(what_is_told_while_it_is_asked_for_is_doubtful),
+        cmocka_unit_test(an_answer_from_before_our_own_change_does_not_hide_it),
         cmocka_unit_test(directories_are_complete_where_nobody_else_changes_names_and_listings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

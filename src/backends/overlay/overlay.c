@@ -96,7 +96,12 @@ static int32_t VRIFT_CALLBACK consistency(void *self, uint32_t aspect, struct vr
             return result;
         }
         if (is_shared(layer.model)) {
+            /* The layer has its cache; one more here would make answers older than it says. */
             weakest.model = VRIFT_CONSISTENCY_SHARED_REVALIDATE;
+            weakest.flags = VRIFT_CONSISTENCY_SPENT;
+            if (layer.max_age_ns > weakest.max_age_ns) {
+                weakest.max_age_ns = layer.max_age_ns;
+            }
         } else if (layer.model > weakest.model) {
             weakest.model = VRIFT_CONSISTENCY_EXCLUSIVE;
         }
