@@ -136,7 +136,7 @@ static int64_t fill(vrift_file *file, struct filling *filling)
     struct vr_inode *inode = file->path.dentry->inode;
     vrift_sb *sb = inode->sb;
     if (atomic_load(&inode->unlinked))
-        return 0;
+        return -VRIFT_ENOENT; /* which readdir(3) takes for the end */
     if (file->position == 0) {
         uint64_t finished = atomic_load(&sb->finished);
         file->listed_token = atomic_load(&sb->started);

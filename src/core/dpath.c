@@ -42,6 +42,8 @@ int64_t vr_dpath_write(const struct vr_path *root, const struct vr_path *path, b
             continue;
         }
         if (at.dentry->parent == at.dentry) {
+            /* Moved out of what a bind mount shows: its names lead nowhere, and Linux leaves them out. */
+            front.at = len ? len - 1 : 0;
             found = false;
             break;
         }

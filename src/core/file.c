@@ -196,7 +196,16 @@ int64_t vr_file_write(vrift_file *file, const vrift_cred *cred, const struct vri
     return result;
 }
 
-int64_t vrift_readv(vrift_task *task, int32_t fd, const struct vrift_iovec *iov, uint32_t count)
+static bool is_nothing(const struct vrift_iovec *iov, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (iov[i].length)
+            return false;
+    return true;
+}
+
+/* As read(2) with `single`, which finds fault with a directory even where there is nothing to read; else as readv(2). */
+static int64_t read_on(vrift_task *task, int32_t fd, const struct vrift_iovec *iov, uint32_t count, bool single)
 {
     vrift_file *file;
     if (!task)
@@ -205,9 +214,12 @@ int64_t vrift_readv(vrift_task *task, int32_t fd, const struct vrift_iovec *iov,
     if (result)
         return result;
     result = vr_file_readable(file);
+    bool nothing = result == -VRIFT_EISDIR && !single && is_nothing(iov, count);
     if (!result)
         result = check_buffers(iov, count);
-    if (!result) {
+    if (nothing) {
+        result = 0;
+    } else if (!result) {
         vr_description_lock(file);
         result = vr_file_read(file, iov, count, file->position);
         if (result > 0)
@@ -216,6 +228,11 @@ int64_t vrift_readv(vrift_task *task, int32_t fd, const struct vrift_iovec *iov,
     }
     vrift_file_unref(file);
     return result;
+}
+
+int64_t vrift_readv(vrift_task *task, int32_t fd, const struct vrift_iovec *iov, uint32_t count)
+{
+    return read_on(task, fd, iov, count, false);
 }
 
 int64_t vrift_writev(vrift_task *task, int32_t fd, const struct vrift_iovec *iov, uint32_t count)
@@ -246,7 +263,7 @@ int64_t vrift_writev(vrift_task *task, int32_t fd, const struct vrift_iovec *iov
 int64_t vrift_read(vrift_task *task, int32_t fd, void *buf, size_t len)
 {
     struct vrift_iovec iov = {buf, len};
-    return vrift_readv(task, fd, &iov, 1);
+    return read_on(task, fd, &iov, 1, true);
 }
 
 int64_t vrift_write(vrift_task *task, int32_t fd, const void *buf, size_t len)
@@ -262,6 +279,8 @@ int64_t vrift_file_pread(vrift_file *file, void *buf, size_t len, uint64_t offse
     if (!file || offset > INT64_MAX)
         return -VRIFT_EINVAL;
     int64_t error = vr_file_readable(file);
+    if (error == -VRIFT_EISDIR && len > INT64_MAX - offset)
+        error = -VRIFT_EINVAL; /* which Linux finds before it asks the directory */
     if (!error)
         error = check_buffers(&iov, 1);
     return error ? error : vr_file_read(file, &iov, 1, offset);
@@ -289,7 +308,7 @@ int64_t vrift_file_pwrite(vrift_file *file, const void *buf, size_t len, uint64_
 int64_t vrift_pread(vrift_task *task, int32_t fd, void *buf, size_t len, uint64_t offset)
 {
     vrift_file *file;
-    if (!task)
+    if (!task || offset > INT64_MAX)
         return -VRIFT_EINVAL;
     int64_t result = vr_fdtable_get(task->files, fd, &file);
     if (result)
@@ -340,7 +359,7 @@ static int64_t seek_target(vrift_file *file, int64_t offset, int32_t whence)
         return -VRIFT_EINVAL;
     }
     if (offset > 0 && base > INT64_MAX - offset)
-        return -VRIFT_EOVERFLOW;
+        return -VRIFT_EINVAL;
     return base + offset < 0 ? -VRIFT_EINVAL : base + offset;
 }
 

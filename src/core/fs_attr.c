@@ -189,6 +189,8 @@ static int32_t prepare_times(const vrift_cred *cred, struct vr_inode *inode, con
     static const struct vrift_timespec now[2] = {{0, VRIFT_UTIME_NOW, 0}, {0, VRIFT_UTIME_NOW, 0}};
     if (!times)
         times = now;
+    if (!time_is_valid(&times[0]) || !time_is_valid(&times[1]))
+        return -VRIFT_EINVAL;
     bool touch = times[0].nsec == VRIFT_UTIME_NOW && times[1].nsec == VRIFT_UTIME_NOW;
     if (vr_perm_is(inode, touch ? VR_MODE_IMMUTABLE : VR_MODE_IMMUTABLE | VR_MODE_APPEND))
         return -VRIFT_EPERM;
@@ -215,8 +217,6 @@ int32_t vrift_utimensat(vrift_task *task, int32_t dirfd, const char *path, const
 {
     if (times && times[0].nsec == VRIFT_UTIME_OMIT && times[1].nsec == VRIFT_UTIME_OMIT)
         return task && path && !(flags & ~AT_FLAGS) ? 0 : -VRIFT_EINVAL;
-    if (times && (!time_is_valid(&times[0]) || !time_is_valid(&times[1])))
-        return -VRIFT_EINVAL;
     return change_at(task, dirfd, path, flags, prepare_times, times);
 }
 
@@ -258,17 +258,19 @@ int32_t vr_attr_may_grow(struct vr_inode *inode, uint64_t length, uint64_t max)
     return error || length <= attr.size ? error : -VRIFT_EFBIG;
 }
 
-static int32_t truncate_locked(const vrift_cred *cred, struct vr_dentry *dentry, void *handle, uint64_t length)
+/* Without `resize` the length stays and only what a write takes away goes. */
+static int32_t truncate_locked(const vrift_cred *cred, struct vr_dentry *dentry, void *handle, uint64_t length,
+                               bool resize)
 {
     struct vr_inode *inode = dentry->inode;
-    struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_SIZE, .length = length};
+    struct vrift_setattr set = {.size = sizeof set, .mask = resize ? VRIFT_SET_SIZE : 0, .length = length};
     uint32_t killed = vr_perm_killed_by_write(cred, inode);
     if (killed) {
         set.mask |= VRIFT_SET_MODE;
         set.mode = permissions_of(inode) & ~killed;
     }
     int32_t error = vr_attr_drop_capabilities(inode);
-    if (!error)
+    if (!error && set.mask)
         error = vr_inode_setattr(inode, handle, &set);
     if (!error)
         vr_watch_dentry(dentry, vr_watch_of_setattr(&set));
@@ -281,7 +283,22 @@ int32_t vr_attr_truncate(const vrift_cred *cred, struct vr_dentry *dentry, void 
     vr_inode_lock(inode, VR_RANK_CHILD);
     int32_t error = vr_attr_may_grow(inode, length, max);
     if (!error)
-        error = truncate_locked(cred, dentry, handle, length);
+        error = truncate_locked(cred, dentry, handle, length, true);
+    vr_inode_unlock(inode, VR_RANK_CHILD);
+    return error;
+}
+
+/* By name, unlike by descriptor, a file that has the length already is not stamped, unless, on tmpfs, it has pages. */
+static int32_t truncate_named(const vrift_cred *cred, struct vr_dentry *dentry, uint64_t length, uint64_t max)
+{
+    struct vr_inode *inode = dentry->inode;
+    struct vrift_stat st;
+    vr_inode_lock(inode, VR_RANK_CHILD);
+    int32_t error = vr_attr_may_grow(inode, length, max);
+    if (!error)
+        error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &st);
+    if (!error)
+        error = truncate_locked(cred, dentry, NULL, length, st.size != length || st.blocks);
     vr_inode_unlock(inode, VR_RANK_CHILD);
     return error;
 }
@@ -306,7 +323,7 @@ static int32_t truncate_once(vrift_task *task, const char *path, uint64_t length
             if (vr_perm_is(inode, VR_MODE_APPEND))
                 error = -VRIFT_EPERM;
             if (!error)
-                error = vr_attr_truncate(walk.cred, walk.path.dentry, NULL, length, task->max_file_size);
+                error = truncate_named(walk.cred, walk.path.dentry, length, task->max_file_size);
             vr_mnt_drop_write(walk.path.mount);
         }
     }
@@ -362,7 +379,7 @@ static int32_t statfs_once(vrift_task *task, int32_t dirfd, const char *path, st
     if (!task || !path || !out)
         return -VRIFT_EINVAL;
     struct vr_walk walk;
-    int32_t error = begin(&walk, task, dirfd, path, VRIFT_AT_EMPTY_PATH);
+    int32_t error = begin(&walk, task, dirfd, path, dirfd == VRIFT_AT_FDCWD ? 0 : VRIFT_AT_EMPTY_PATH);
     if (!error)
         error = vr_walk_run(&walk);
     if (!error) {

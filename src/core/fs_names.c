@@ -12,6 +12,7 @@
 #include "core/watch.h"
 
 #include <vrift/fs.h>
+#include <vrift/task.h>
 
 #include <string.h>
 
@@ -235,6 +236,18 @@ static int32_t link_to(vrift_task *task, const struct vr_path *old, int32_t dirf
     return error;
 }
 
+/*
+ * Who was handed a descriptor may not give its file a name, unless he could have opened it himself. With AT_EMPTY_PATH
+ * Linux asks that whether the path is empty or not.
+ */
+static bool may_start_from(vrift_task *task, const vrift_file *file)
+{
+    vrift_cred *cred = vr_walk_cred(task);
+    bool may = file->cred == cred || vr_perm_capable(cred, VRIFT_CAP_DAC_READ_SEARCH);
+    vrift_cred_unref(cred);
+    return may;
+}
+
 static int32_t linkat_once(vrift_task *task, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
                            const char *new_path, uint64_t flags)
 {
@@ -245,12 +258,10 @@ static int32_t linkat_once(vrift_task *task, int32_t old_dirfd, const char *old_
     if (flags & VRIFT_AT_EMPTY_PATH)
         how |= VR_WALK_EMPTY;
     int32_t error = vr_walk_begin(&walk, task, old_dirfd, old_path, how, 0);
+    if (!error && flags & VRIFT_AT_EMPTY_PATH && walk.dir_file && !may_start_from(task, walk.dir_file))
+        error = -VRIFT_ENOENT;
     if (!error)
         error = vr_walk_run(&walk);
-    /* Who was handed a descriptor may not give its file a name, unless he could have opened it himself. */
-    if (!error && !*old_path && walk.dir_file && walk.dir_file->cred != walk.cred &&
-        !vr_perm_capable(walk.cred, VRIFT_CAP_DAC_READ_SEARCH))
-        error = -VRIFT_ENOENT;
     if (!error)
         error = link_to(task, &walk.path, new_dirfd, new_path);
     vr_walk_end(&walk);

@@ -178,6 +178,27 @@ static int32_t call_backend(struct renaming *r)
     return error;
 }
 
+/* A whiteout belongs to who renamed. The rename is done, so what goes wrong here is not its error. */
+static void give_whiteout(struct renaming *r)
+{
+    struct vr_dentry *whiteout = NULL;
+    if (vr_lookup_locked(r->old_dir, &r->from->last, &r->reap, &whiteout) || !whiteout)
+        return;
+    struct vr_inode *inode = whiteout->inode;
+    struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_UID | VRIFT_SET_GID, .uid = r->cred->uid};
+    const struct vr_inode *dir = r->old_dir->inode;
+    bool setgid = atomic_load_explicit(&dir->mode, memory_order_relaxed) & VRIFT_S_ISGID;
+    set.gid = setgid ? atomic_load_explicit(&dir->gid, memory_order_relaxed) : r->cred->gid;
+    vr_inode_lock(inode, VR_RANK_CHILD);
+    if (atomic_load_explicit(&inode->uid, memory_order_relaxed) != set.uid ||
+        atomic_load_explicit(&inode->gid, memory_order_relaxed) != set.gid)
+        vr_inode_setattr(inode, NULL, &set);
+    vr_inode_unlock(inode, VR_RANK_CHILD);
+    vr_dcache_write_begin(r->sb->vfs);
+    vr_dcache_unref_locked(whiteout, &r->reap);
+    vr_dcache_write_end(r->sb->vfs);
+}
+
 /* With the directories locked. */
 static int32_t rename_locked(struct renaming *r)
 {
@@ -201,6 +222,8 @@ static int32_t rename_locked(struct renaming *r)
     error = busy ? -VRIFT_EBUSY : call_backend(r);
     if (victim)
         vr_inode_unlock(victim, VR_RANK_CHILD);
+    if (!error && r->flags & VRIFT_RENAME_WHITEOUT)
+        give_whiteout(r);
     return error;
 }
 

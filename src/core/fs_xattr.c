@@ -260,6 +260,12 @@ static int32_t begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, cons
     return error ? error : vr_walk_run(walk);
 }
 
+/* An empty path that means the current directory: of the four calls, the kernel lets it pass in two. */
+static bool is_here(int32_t dirfd, const char *path, uint64_t flags)
+{
+    return dirfd == VRIFT_AT_FDCWD && !*path && flags & VRIFT_AT_EMPTY_PATH;
+}
+
 static int64_t getxattrat_once(vrift_task *task, int32_t dirfd, const char *path, const char *name, void *buf,
                                size_t len, uint64_t flags)
 {
@@ -319,6 +325,8 @@ int32_t vrift_removexattrat(vrift_task *task, int32_t dirfd, const char *path, c
     if (!task || !path || !name || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
     int32_t result = check_change(&change);
+    if (!result && is_here(dirfd, path, flags))
+        result = -VRIFT_EBADF;
     if (!result)
         VR_WALK_RETRY(result, change_once(task, dirfd, path, &change, flags));
     return result;
@@ -339,6 +347,8 @@ int64_t vrift_listxattrat(vrift_task *task, int32_t dirfd, const char *path, cha
 {
     if (!task || !path || (!buf && len) || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
+    if (is_here(dirfd, path, flags))
+        return -VRIFT_EBADF;
     int64_t result;
     VR_WALK_RETRY(result, listxattrat_once(task, dirfd, path, buf, len, flags));
     return result;

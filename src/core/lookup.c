@@ -242,10 +242,10 @@ int32_t vr_lookup_locked(struct vr_dentry *dir, const struct vr_component *name,
 {
     vrift_sb *sb = vr_dcache_sb(dir);
     *out = NULL;
-    if (name->length > VRIFT_NAME_MAX)
-        return -VRIFT_ENAMETOOLONG;
     if (atomic_load_explicit(&dir->inode->unlinked, memory_order_relaxed))
         return -VRIFT_ENOENT;
+    if (name->length > VRIFT_NAME_MAX)
+        return -VRIFT_ENAMETOOLONG;
     bool known = false;
     if (sb->names_stable) {
         vr_dcache_read_begin(sb->vfs);

@@ -174,9 +174,39 @@ int32_t vrift_task_clone(vrift_task *task, uint64_t flags, vrift_task **out)
     return 0;
 }
 
+/*
+ * Gives a task that nobody else knows yet credentials of its own, equal to those it has. As fork(2) does, and it shows:
+ * the child may not linkat(2) by descriptor what its parent opened (see vrift_linkat()).
+ */
+static int32_t own_cred(vrift_task *task)
+{
+    vrift_cred *shared = task->cred, *own;
+    struct vrift_cred_options options = {.size = sizeof options,
+                                         .uid = shared->uid,
+                                         .gid = shared->gid,
+                                         .group_count = shared->group_count,
+                                         .groups = shared->groups,
+                                         .capabilities = shared->capabilities};
+    int32_t error = vrift_cred_new(task->vfs, &options, &own);
+    if (error)
+        return error;
+    task->cred = own;
+    vrift_cred_unref(shared);
+    return 0;
+}
+
 int32_t vrift_task_fork(vrift_task *task, vrift_task **out)
 {
-    return vrift_task_clone(task, 0, out);
+    vrift_task *child;
+    int32_t error = vrift_task_clone(task, 0, &child);
+    if (!error) {
+        error = own_cred(child);
+        if (error)
+            vrift_task_free(child);
+    }
+    if (!error)
+        *out = child;
+    return error;
 }
 
 void vrift_task_free(vrift_task *task)

@@ -296,6 +296,8 @@ int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, con
     walk->mark.flags = flags;
     if (path == nul && !(flags & VR_WALK_EMPTY))
         return -VRIFT_ENOENT;
+    if (*path == '/' && resolve & VRIFT_RESOLVE_BENEATH)
+        return -VRIFT_EXDEV;
     if (dirfd == VRIFT_AT_FDCWD || (*path == '/' && !(resolve & SCOPED)))
         return 0;
     return vr_fdtable_get(task->files, dirfd, &walk->dir_file);

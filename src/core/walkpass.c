@@ -211,9 +211,11 @@ static bool is_current(struct vr_walk *walk, const struct vr_dentry *dentry, uin
  */
 static inline int32_t find_child(struct vr_walk *walk)
 {
-    if (walk->last.length > VRIFT_NAME_MAX)
-        return -VRIFT_ENAMETOOLONG;
     struct vr_dentry *dir = walk->path.dentry;
+    if (walk->last.length > VRIFT_NAME_MAX) {
+        const struct vr_inode *inode = LOAD(dir->inode);
+        return inode && LOAD(inode->unlinked) ? -VRIFT_ENOENT : -VRIFT_ENAMETOOLONG;
+    }
     bool complete = LOAD(dir->flags) & VR_DENTRY_COMPLETE;
     walk->child = vr_dcache_find_at(&walk->task->vfs->dcache, dir, &walk->last, walk->seq);
     if (!walk->child) {

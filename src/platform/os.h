@@ -71,6 +71,9 @@ uint64_t vr_os_monotonic_ns(void);
 /* The clock that stamps files: on Linux the coarse one, so that no stamp of ours is later than the kernel's next. */
 void vr_os_file_time(struct vrift_timespec *out);
 
+/* The same clock as exactly as it can be read, which takes longer. */
+void vr_os_precise_time(struct vrift_timespec *out);
+
 /* Cryptographic randomness; 0 or -VRIFT_EIO. */
 int32_t vr_os_random(void *buf, size_t len);
 

@@ -22,11 +22,12 @@
 
 #include <stdatomic.h>
 
-#define VR_MEM_PAGE      4096u /* bytes of a page, the unit of holes, of st_blocks and of the limit */
-#define VR_MEM_FILE_MAX  0x7fffffffffffffffULL
-#define VR_MEM_DIRENT    20u /* what an entry adds to the size of its directory, as in tmpfs */
-#define VR_MEM_XATTR_MAX 65536u
-#define VR_MEM_FL_KNOWN  (VRIFT_FL_IMMUTABLE | VRIFT_FL_APPEND | VRIFT_FL_NODUMP | VRIFT_FL_NOATIME)
+#define VR_MEM_PAGE       4096u /* bytes of a page, the unit of holes, of st_blocks and of the limit */
+#define VR_MEM_FILE_MAX   0x7fffffffffffffffULL
+#define VR_MEM_DIRENT     20u  /* what an entry adds to the size of its directory, as in tmpfs */
+#define VR_MEM_SHORT_LINK 128u /* bytes with the NUL: the text of a longer symlink counts as a page, as in tmpfs */
+#define VR_MEM_XATTR_MAX  65536u
+#define VR_MEM_FL_KNOWN   (VRIFT_FL_IMMUTABLE | VRIFT_FL_APPEND | VRIFT_FL_NODUMP | VRIFT_FL_NOATIME)
 
 /* -- memdata.c: the pages of a file ------------------------------------------------------------------------------- */
 
@@ -183,6 +184,7 @@ struct vr_memxattr {
 };
 
 struct vr_memnode {
+    struct vr_memfs *fs;          /* fixed */
     uint64_t ino;                 /* fixed */
     uint32_t type;                /* VRIFT_S_IF..., fixed */
     _Atomic uint64_t refs;        /* see the invariants */
@@ -202,6 +204,7 @@ struct vr_memnode {
     uint64_t size;                /* bytes */
     uint64_t version;             /* grows with each change */
     struct vrift_timespec atime, mtime, ctime;
+    _Atomic uint32_t asked; /* somebody saw ctime since it was set: the next one must differ */
     struct vr_memxattr *xattrs;
     struct vr_memdata data;
 };
@@ -217,6 +220,7 @@ struct vr_memfs {
     uint64_t inodes;
     uint64_t last_ino;
     struct vr_memnode *root; /* fixed; owns a reference */
+    _Atomic int64_t latest;  /* precise stamp handed out, ns since 1970: no later one may be earlier */
 };
 
 /* A new inode with one reference, that of the caller, and nlink 0; times are now; flags are those dir hands down. NULL in *out never on success. */
@@ -229,6 +233,12 @@ void vr_memnode_free(struct vr_memfs *fs, struct vr_memnode *node);
 /* Fills a node and attributes, taking a reference for the node. */
 void vr_memnode_entry(struct vr_memnode *node, struct vrift_entry *out);
 void vr_memnode_stat(struct vr_memnode *node, struct vrift_stat *out);
+
+/*
+ * The time of a change, to be stored as ctime. It differs from the ctime that anybody has seen, as with the kernel's
+ * multigrain timestamps, so that a change is never overlooked. Called with the lock held for writing.
+ */
+void vr_memnode_now(struct vr_memnode *node, struct vrift_timespec *out);
 
 /* Stamps mtime and ctime (or ctime alone) with now and counts a change. The lock is taken. */
 void vr_memnode_touch(struct vr_memnode *node, int mtime);

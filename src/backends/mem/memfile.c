@@ -47,13 +47,11 @@ int64_t VRIFT_CALLBACK vr_memfile_pwrite(void *self, const struct vrift_node *no
 {
     struct vr_memfs *fs = self;
     struct vr_memnode *inode = node->handle;
-    struct vrift_timespec now;
     int32_t error = 0;
     size_t written = 0;
     (void)file;
     if (inode->type != VRIFT_S_IFREG)
         return -VRIFT_EINVAL;
-    vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
     vr_memmap_notice(inode);
     if (flags & VRIFT_O_APPEND)
@@ -68,7 +66,8 @@ int64_t VRIFT_CALLBACK vr_memfile_pwrite(void *self, const struct vrift_node *no
     if (written > 0) {
         if (offset + written > inode->size)
             inode->size = offset + written;
-        inode->mtime = inode->ctime = now;
+        vr_memnode_now(inode, &inode->ctime);
+        inode->mtime = inode->ctime;
         inode->version++;
         error = 0;
     }
@@ -137,14 +136,13 @@ int32_t VRIFT_CALLBACK vr_memfile_fallocate(void *self, const struct vrift_node 
 {
     struct vr_memfs *fs = self;
     struct vr_memnode *inode = node->handle;
-    struct vrift_timespec now;
     (void)file;
-    vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
     vr_memmap_notice(inode);
     int32_t error = fallocate_locked(fs, inode, mode, offset, length);
     if (!error) {
-        inode->mtime = inode->ctime = now;
+        vr_memnode_now(inode, &inode->ctime);
+        inode->mtime = inode->ctime;
         inode->version++;
     }
     vr_os_rwlock_unlock(&inode->lock);

@@ -34,6 +34,29 @@ static void leave(struct vr_memfs *fs, struct vr_memnode *node)
     vr_os_mutex_unlock(&fs->book);
 }
 
+static int64_t nanoseconds(const struct vrift_timespec *time)
+{
+    return time->sec * 1000000000 + time->nsec;
+}
+
+void vr_memnode_now(struct vr_memnode *node, struct vrift_timespec *out)
+{
+    struct vr_memfs *fs = node->fs;
+    struct vrift_timespec time;
+    vr_os_file_time(&time);
+    int64_t now = nanoseconds(&time), latest = atomic_load_explicit(&fs->latest, memory_order_relaxed);
+    if (now < latest)
+        now = latest;
+    if (atomic_load_explicit(&node->asked, memory_order_relaxed) && now <= nanoseconds(&node->ctime)) {
+        vr_os_precise_time(&time);
+        now = nanoseconds(&time);
+        while (now > latest && !atomic_compare_exchange_weak(&fs->latest, &latest, now))
+            ;
+    }
+    *out = (struct vrift_timespec){now / 1000000000, (uint32_t)(now % 1000000000), 0};
+    atomic_store_explicit(&node->asked, 0, memory_order_relaxed);
+}
+
 static uint32_t inherited_flags(struct vr_memnode *dir)
 {
     vr_os_rwlock_read(&dir->lock);
@@ -48,6 +71,7 @@ int32_t vr_memnode_new(struct vr_memfs *fs, struct vr_memnode *dir, const struct
     struct vr_memnode *node = vr_alloc_zero(fs->allocator, 1, sizeof *node);
     if (!node)
         return -VRIFT_ENOMEM;
+    node->fs = fs;
     node->type = how->mode & VRIFT_S_IFMT;
     node->mode = how->mode & 07777;
     node->flags = dir ? inherited_flags(dir) : 0;
@@ -76,7 +100,7 @@ int32_t vr_memnode_new(struct vr_memfs *fs, struct vr_memnode *dir, const struct
     }
     if (node->type == VRIFT_S_IFDIR)
         node->size = 2 * VR_MEM_DIRENT;
-    vr_os_file_time(&node->btime);
+    vr_memnode_now(node, &node->btime);
     node->atime = node->mtime = node->ctime = node->btime;
     error = enter(fs, node);
     if (error) {
@@ -117,11 +141,15 @@ void vr_memnode_stat(struct vr_memnode *node, struct vrift_stat *out)
 {
     memset(out, 0, sizeof *out);
     vr_os_rwlock_read(&node->lock);
+    if (!atomic_load_explicit(&node->asked, memory_order_relaxed))
+        atomic_store_explicit(&node->asked, 1, memory_order_relaxed);
     out->mask = VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION | VRIFT_STAT_FLAGS | VRIFT_STAT_RIGHTS;
     out->attributes = node->flags | vr_memxattr_rights(node);
     out->ino = node->ino;
     out->size = node->size;
     out->blocks = node->data.pages * (VR_MEM_PAGE / 512);
+    if (node->target && node->size >= VR_MEM_SHORT_LINK)
+        out->blocks = VR_MEM_PAGE / 512;
     out->rdev = node->rdev;
     out->version = node->version;
     out->mode = node->type | node->mode;
@@ -156,8 +184,8 @@ void vr_memnode_entry(struct vr_memnode *node, struct vrift_entry *out)
 void vr_memnode_touch(struct vr_memnode *node, int mtime)
 {
     struct vrift_timespec now;
-    vr_os_file_time(&now);
     vr_os_rwlock_write(&node->lock);
+    vr_memnode_now(node, &now);
     node->ctime = now;
     if (mtime)
         node->mtime = now;
@@ -168,8 +196,8 @@ void vr_memnode_touch(struct vr_memnode *node, int mtime)
 void vr_memnode_resize_dir(struct vr_memnode *dir, int32_t entries, int32_t links)
 {
     struct vrift_timespec now;
-    vr_os_file_time(&now);
     vr_os_rwlock_write(&dir->lock);
+    vr_memnode_now(dir, &now);
     dir->size += (uint64_t)((int64_t)entries * VR_MEM_DIRENT);
     dir->nlink += (uint32_t)links;
     dir->mtime = dir->ctime = now;
@@ -180,8 +208,8 @@ void vr_memnode_resize_dir(struct vr_memnode *dir, int32_t entries, int32_t link
 void vr_memnode_add_link(struct vr_memnode *node, int32_t difference)
 {
     struct vrift_timespec now;
-    vr_os_file_time(&now);
     vr_os_rwlock_write(&node->lock);
+    vr_memnode_now(node, &now);
     assert(difference >= 0 || node->nlink >= (uint32_t)-difference);
     node->nlink += (uint32_t)difference;
     node->ctime = now;
@@ -213,7 +241,6 @@ int32_t VRIFT_CALLBACK vr_memnode_setattr(void *self, const struct vrift_node *n
     if (set->mask & VRIFT_SET_FLAGS && set->flags & ~VR_MEM_FL_KNOWN)
         return -VRIFT_EOPNOTSUPP;
     struct vrift_timespec now;
-    vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
     vr_memmap_notice(inode);
     if (set->mask & VRIFT_SET_SIZE) {
@@ -223,8 +250,10 @@ int32_t VRIFT_CALLBACK vr_memnode_setattr(void *self, const struct vrift_node *n
             return error;
         }
         inode->size = set->length;
-        inode->mtime = now;
     }
+    vr_memnode_now(inode, &now);
+    if (set->mask & VRIFT_SET_SIZE)
+        inode->mtime = now;
     if (set->mask & VRIFT_SET_MODE)
         inode->mode = set->mode & 07777;
     if (set->mask & VRIFT_SET_UID)

@@ -118,8 +118,6 @@ int32_t VRIFT_CALLBACK vr_memxattr_set(void *self, const struct vrift_node *node
     struct vr_memxattr *xattr = make(fs->allocator, name, value, len);
     if (!xattr)
         return -VRIFT_ENOMEM;
-    struct vrift_timespec now;
-    vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
     struct vr_memxattr **link = find(inode, name);
     struct vr_memxattr *before = there(link, name);
@@ -132,7 +130,7 @@ int32_t VRIFT_CALLBACK vr_memxattr_set(void *self, const struct vrift_node *node
         unused = before;
         xattr->next = before ? before->next : *link;
         *link = xattr;
-        inode->ctime = now;
+        vr_memnode_now(inode, &inode->ctime);
         inode->version++;
     }
     vr_os_rwlock_unlock(&inode->lock);
@@ -163,14 +161,12 @@ int32_t VRIFT_CALLBACK vr_memxattr_remove(void *self, const struct vrift_node *n
     int32_t error = check(inode, name);
     if (error)
         return error;
-    struct vrift_timespec now;
-    vr_os_file_time(&now);
     vr_os_rwlock_write(&inode->lock);
     struct vr_memxattr **link = find(inode, name);
     struct vr_memxattr *gone = there(link, name);
     if (gone) {
         *link = gone->next;
-        inode->ctime = now;
+        vr_memnode_now(inode, &inode->ctime);
         inode->version++;
     }
     vr_os_rwlock_unlock(&inode->lock);

@@ -153,6 +153,13 @@ void vr_os_file_time(struct vrift_timespec *out)
     *out = (struct vrift_timespec){now.tv_sec, (uint32_t)now.tv_nsec, 0};
 }
 
+void vr_os_precise_time(struct vrift_timespec *out)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *out = (struct vrift_timespec){now.tv_sec, (uint32_t)now.tv_nsec, 0};
+}
+
 /* -- Randomness, mappings, identity ------------------------------------------------------------------------------- */
 
 static int32_t random_device(char *buf, size_t len)

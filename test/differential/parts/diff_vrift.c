@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The calls, as calls of libvrift. */
+#include "differential/differential.h"
+
+#include <unistd.h>
+
+struct vrift_side {
+    vrift_vfs *vfs;
+    vrift_sb *disks[DIFF_DISKS];
+    vrift_task *tasks[DIFF_PROCESSES];
+    int64_t blocks; /* of memory in use */
+};
+
+struct vrift_self {
+    struct vrift_side *side;
+    uint32_t slot;
+};
+
+static vrift_task *task_of(void *self)
+{
+    const struct vrift_self *own = self;
+    return own->side->tasks[own->slot];
+}
+
+static int64_t v_openat(void *self, int dirfd, const char *path, uint64_t flags, uint32_t mode)
+{
+    return vrift_openat(task_of(self), dirfd, path, flags, mode);
+}
+
+static int64_t v_openat2(void *self, int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+    struct vrift_open_how how = {.size = sizeof how, .mode = (uint32_t)mode, .flags = flags, .resolve = resolve};
+    return vrift_openat2(task_of(self), dirfd, path, &how);
+}
+
+static int64_t v_close(void *self, int fd)
+{
+    return vrift_close(task_of(self), fd);
+}
+
+static int64_t v_dup(void *self, int fd)
+{
+    return vrift_dup(task_of(self), fd);
+}
+
+static int64_t v_dup3(void *self, int fd, int fd2, uint64_t flags)
+{
+    return vrift_dup3(task_of(self), fd, fd2, flags);
+}
+
+static int64_t v_read(void *self, int fd, void *buf, size_t len)
+{
+    return vrift_read(task_of(self), fd, buf, len);
+}
+
+static int64_t v_write(void *self, int fd, const void *buf, size_t len)
+{
+    return vrift_write(task_of(self), fd, buf, len);
+}
+
+static int64_t v_readv(void *self, int fd, const struct vrift_iovec *iov, uint32_t count)
+{
+    return vrift_readv(task_of(self), fd, iov, count);
+}
+
+static int64_t v_writev(void *self, int fd, const struct vrift_iovec *iov, uint32_t count)
+{
+    return vrift_writev(task_of(self), fd, iov, count);
+}
+
+static int64_t v_pread(void *self, int fd, void *buf, size_t len, uint64_t offset)
+{
+    return vrift_pread(task_of(self), fd, buf, len, offset);
+}
+
+static int64_t v_pwrite(void *self, int fd, const void *buf, size_t len, uint64_t offset)
+{
+    return vrift_pwrite(task_of(self), fd, buf, len, offset);
+}
+
+static int64_t v_lseek(void *self, int fd, int64_t offset, int whence)
+{
+    return vrift_lseek(task_of(self), fd, offset, whence);
+}
+
+static int64_t v_ftruncate(void *self, int fd, int64_t length)
+{
+    return vrift_ftruncate(task_of(self), fd, (uint64_t)length);
+}
+
+static int64_t v_truncate(void *self, const char *path, int64_t length)
+{
+    return vrift_truncate(task_of(self), path, (uint64_t)length);
+}
+
+static int64_t v_fsync(void *self, int fd)
+{
+    return vrift_fsync(task_of(self), fd);
+}
+
+static int64_t fill(int64_t result, const struct vrift_stat *st, struct diff_facts *out)
+{
+    if (result < 0)
+        return result;
+    *out = (struct diff_facts){.dev = st->dev,
+                               .ino = st->ino,
+                               .size = st->size,
+                               .blocks = st->blocks,
+                               .rdev = st->rdev,
+                               .mount_id = st->mount_id,
+                               .mode = st->mode,
+                               .nlink = st->nlink,
+                               .uid = st->uid,
+                               .gid = st->gid,
+                               .atime = st->atime,
+                               .mtime = st->mtime,
+                               .ctime = st->ctime,
+                               .btime = st->btime};
+    return 0;
+}
+
+static int64_t v_statat(void *self, int dirfd, const char *path, uint64_t flags, struct diff_facts *out)
+{
+    struct vrift_stat st;
+    return fill(vrift_statat(task_of(self), dirfd, path, flags, &st), &st, out);
+}
+
+static int64_t v_fstat(void *self, int fd, struct diff_facts *out)
+{
+    struct vrift_stat st;
+    return fill(vrift_fstat(task_of(self), fd, &st), &st, out);
+}
+
+static int64_t v_mkdirat(void *self, int dirfd, const char *path, uint32_t mode)
+{
+    return vrift_mkdirat(task_of(self), dirfd, path, mode);
+}
+
+static int64_t v_mknodat(void *self, int dirfd, const char *path, uint32_t mode, uint32_t maj, uint32_t min)
+{
+    return vrift_mknodat(task_of(self), dirfd, path, mode, VRIFT_MKDEV(maj, min));
+}
+
+static int64_t v_unlinkat(void *self, int dirfd, const char *path, uint64_t flags)
+{
+    return vrift_unlinkat(task_of(self), dirfd, path, flags);
+}
+
+static int64_t v_renameat2(void *self, int fd, const char *path, int fd2, const char *path2, uint64_t flags)
+{
+    return vrift_renameat2(task_of(self), fd, path, fd2, path2, flags);
+}
+
+static int64_t v_linkat(void *self, int fd, const char *path, int fd2, const char *path2, uint64_t flags)
+{
+    return vrift_linkat(task_of(self), fd, path, fd2, path2, flags);
+}
+
+static int64_t v_symlinkat(void *self, const char *target, int dirfd, const char *path)
+{
+    return vrift_symlinkat(task_of(self), target, dirfd, path);
+}
+
+static int64_t v_readlinkat(void *self, int dirfd, const char *path, char *buf, size_t len)
+{
+    return vrift_readlinkat(task_of(self), dirfd, path, buf, len);
+}
+
+static int64_t v_fchmodat(void *self, int dirfd, const char *path, uint32_t mode, uint64_t flags)
+{
+    return vrift_fchmodat(task_of(self), dirfd, path, mode, flags);
+}
+
+static int64_t v_fchownat(void *self, int dirfd, const char *path, uint32_t uid, uint32_t gid, uint64_t flags)
+{
+    return vrift_fchownat(task_of(self), dirfd, path, uid, gid, flags);
+}
+
+static int64_t v_utimensat(void *self, int dirfd, const char *path, const struct vrift_timespec *times, uint64_t flags)
+{
+    return vrift_utimensat(task_of(self), dirfd, path, times, flags);
+}
+
+static int64_t v_faccessat(void *self, int dirfd, const char *path, uint32_t mode, uint64_t flags)
+{
+    return vrift_faccessat(task_of(self), dirfd, path, mode, flags);
+}
+
+static int64_t v_chdir(void *self, const char *path)
+{
+    return vrift_chdir(task_of(self), path);
+}
+
+static int64_t v_fchdir(void *self, int fd)
+{
+    return vrift_fchdir(task_of(self), fd);
+}
+
+static int64_t v_chroot(void *self, const char *path)
+{
+    return vrift_chroot(task_of(self), path);
+}
+
+static int64_t v_getcwd(void *self, char *buf, size_t len)
+{
+    return vrift_getcwd(task_of(self), buf, len);
+}
+
+static int64_t v_umask(void *self, uint32_t mask)
+{
+    return vrift_umask(task_of(self), mask);
+}
+
+static int32_t new_cred(vrift_vfs *vfs, uint32_t which, vrift_cred **out)
+{
+    const struct diff_cred *from = &diff_creds[which];
+    struct vrift_cred_options options = {.size = sizeof options,
+                                         .uid = from->uid,
+                                         .gid = from->gid,
+                                         .group_count = from->group_count,
+                                         .groups = from->groups,
+                                         .capabilities = from->capabilities & VRIFT_CAP_ALL};
+    return vrift_cred_new(vfs, &options, out);
+}
+
+/* New ones each time, as the kernel makes: whose a descriptor is depends on it. */
+static int64_t v_become(void *self, uint32_t which)
+{
+    vrift_cred *cred;
+    int32_t error = new_cred(((struct vrift_self *)self)->side->vfs, which, &cred);
+    if (error)
+        return error;
+    error = vrift_task_set_cred(task_of(self), cred);
+    vrift_cred_unref(cred);
+    return error;
+}
+
+static int64_t v_getdents(void *self, int fd, size_t size, struct diff_listing *listing)
+{
+    static uint64_t buf[8192];
+    int64_t got = vrift_getdents(task_of(self), fd, buf, size, 0);
+    if (got < 0)
+        return got;
+    uint32_t before = listing->count;
+    for (int64_t at = 0; at < got && listing->count < DIFF_MOST_ENTRIES;) {
+        const struct vrift_dirent *from = (const void *)((const char *)buf + at);
+        struct diff_entry *to = &listing->entries[listing->count++];
+        to->ino = from->ino;
+        to->cookie = from->cookie;
+        to->type = from->type;
+        snprintf(to->name, sizeof to->name, "%s", vrift_dirent_name(from));
+        at += from->record_length;
+    }
+    return listing->count - before;
+}
+
+static int64_t v_statfs(void *self, int dirfd, const char *path, struct vrift_statfs *out)
+{
+    return vrift_statfs(task_of(self), dirfd, path, out);
+}
+
+static int64_t v_setxattr(void *self, int dirfd, const char *path, const char *name, const void *value, size_t len,
+                          uint64_t flags)
+{
+    return vrift_setxattrat(task_of(self), dirfd, path, name, value, len, flags);
+}
+
+static int64_t v_getxattr(void *self, int dirfd, const char *path, const char *name, void *buf, size_t len,
+                          uint64_t flags)
+{
+    return vrift_getxattrat(task_of(self), dirfd, path, name, buf, len, flags);
+}
+
+static int64_t v_listxattr(void *self, int dirfd, const char *path, char *buf, size_t len, uint64_t flags)
+{
+    return vrift_listxattrat(task_of(self), dirfd, path, buf, len, flags);
+}
+
+static int64_t v_removexattr(void *self, int dirfd, const char *path, const char *name, uint64_t flags)
+{
+    return vrift_removexattrat(task_of(self), dirfd, path, name, flags);
+}
+
+static int64_t v_mount(void *self, const char *path, uint32_t disk, uint64_t flags)
+{
+    return vrift_mount(task_of(self), DIFF_HERE, path, ((struct vrift_self *)self)->side->disks[disk], flags);
+}
+
+static int64_t v_bind(void *self, const char *from, const char *to)
+{
+    return vrift_bind(task_of(self), DIFF_HERE, from, DIFF_HERE, to, 0);
+}
+
+static int64_t v_remount(void *self, const char *path, uint64_t flags)
+{
+    return vrift_remount(task_of(self), DIFF_HERE, path, flags);
+}
+
+static int64_t v_umount(void *self, const char *path, uint64_t flags)
+{
+    return vrift_umount(task_of(self), DIFF_HERE, path, flags);
+}
+
+static int64_t v_fork(void *self, uint32_t slot)
+{
+    struct vrift_side *side = ((struct vrift_self *)self)->side;
+    vrift_task_free(side->tasks[slot]);
+    side->tasks[slot] = NULL;
+    return vrift_task_fork(task_of(self), &side->tasks[slot]);
+}
+
+static int64_t v_drop_caches(void *self)
+{
+    return vrift_vfs_drop_caches(((struct vrift_self *)self)->side->vfs);
+}
+
+const struct diff_calls diff_vrift_calls = {
+    .name = "libvrift",
+    .openat = v_openat,
+    .openat2 = v_openat2,
+    .close = v_close,
+    .dup = v_dup,
+    .dup3 = v_dup3,
+    .read = v_read,
+    .write = v_write,
+    .readv = v_readv,
+    .writev = v_writev,
+    .pread = v_pread,
+    .pwrite = v_pwrite,
+    .lseek = v_lseek,
+    .ftruncate = v_ftruncate,
+    .truncate = v_truncate,
+    .fsync = v_fsync,
+    .statat = v_statat,
+    .fstat = v_fstat,
+    .mkdirat = v_mkdirat,
+    .mknodat = v_mknodat,
+    .unlinkat = v_unlinkat,
+    .renameat2 = v_renameat2,
+    .linkat = v_linkat,
+    .symlinkat = v_symlinkat,
+    .readlinkat = v_readlinkat,
+    .fchmodat = v_fchmodat,
+    .fchownat = v_fchownat,
+    .utimensat = v_utimensat,
+    .faccessat = v_faccessat,
+    .chdir = v_chdir,
+    .fchdir = v_fchdir,
+    .chroot = v_chroot,
+    .getcwd = v_getcwd,
+    .umask = v_umask,
+    .become = v_become,
+    .getdents = v_getdents,
+    .statfs = v_statfs,
+    .setxattr = v_setxattr,
+    .getxattr = v_getxattr,
+    .listxattr = v_listxattr,
+    .removexattr = v_removexattr,
+    .mount = v_mount,
+    .bind = v_bind,
+    .remount = v_remount,
+    .umount = v_umount,
+    .fork = v_fork,
+    .drop_caches = v_drop_caches,
+};
+
+/* -- The world of an episode -------------------------------------------------------------------------------------- */
+
+static void *VRIFT_CALLBACK count_malloc(size_t size, void *payload)
+{
+    void *block = malloc(size);
+    if (block)
+        ++*(int64_t *)payload;
+    return block;
+}
+
+static void *VRIFT_CALLBACK count_realloc(void *pointer, size_t size, void *payload)
+{
+    void *block = realloc(pointer, size);
+    if (block && !pointer)
+        ++*(int64_t *)payload;
+    return block;
+}
+
+static void VRIFT_CALLBACK count_free(void *pointer, void *payload)
+{
+    if (pointer)
+        --*(int64_t *)payload;
+    free(pointer);
+}
+
+static int32_t begin(struct vrift_side *side)
+{
+    struct vrift_allocator allocator = {.size = sizeof allocator,
+                                        .payload = &side->blocks,
+                                        .malloc_fn = count_malloc,
+                                        .realloc_fn = count_realloc,
+                                        .free_fn = count_free};
+    struct vrift_vfs_options options = {.size = sizeof options, .protect = diff_protections, .allocator = &allocator};
+    struct vrift_mem_options memory = {.size = sizeof memory, .root_mode = 0777};
+    struct vrift_task_options limits = {.size = sizeof limits, .max_files = DIFF_FILES};
+    vrift_sb *root;
+    vrift_ns *ns;
+    int32_t error = vrift_vfs_new(&options, &side->vfs);
+    for (int i = 0; i < DIFF_DISKS && !error; i++)
+        error = vrift_mem_new(side->vfs, &memory, &side->disks[i]);
+    if (!error)
+        error = vrift_mem_new(side->vfs, &memory, &root);
+    if (!error)
+        error = vrift_ns_new(side->vfs, root, 0, &ns);
+    for (uint32_t i = 0; i < DIFF_PROCESSES && !error; i++) {
+        vrift_cred *cred;
+        error = new_cred(side->vfs, diff_first_cred[i], &cred);
+        if (!error) {
+            error = vrift_task_new(ns, cred, &limits, &side->tasks[i]);
+            vrift_cred_unref(cred);
+        }
+    }
+    if (!error) {
+        vrift_ns_unref(ns);
+        vrift_sb_unref(root);
+    }
+    return error;
+}
+
+static void end(struct vrift_side *side)
+{
+    for (uint32_t i = 0; i < DIFF_PROCESSES; i++)
+        vrift_task_free(side->tasks[i]);
+    for (int i = 0; i < DIFF_DISKS; i++)
+        vrift_sb_unref(side->disks[i]);
+    vrift_vfs_free(side->vfs);
+}
+
+static int run_vrift(struct diff_shared *shared)
+{
+    struct vrift_side side = {0};
+    struct vrift_self selves[DIFF_PROCESSES];
+    struct diff_run runs[DIFF_PROCESSES];
+    alarm(60);
+    int32_t error = begin(&side);
+    if (error)
+        return 2;
+    for (uint32_t i = 0; i < DIFF_PROCESSES; i++) {
+        selves[i] = (struct vrift_self){&side, i};
+        runs[i] = (struct diff_run){&diff_vrift_calls, &selves[i], shared->vrift};
+    }
+    for (uint32_t i = 0; i < shared->count; i++)
+        diff_run_step(&runs[shared->steps[i].task], shared->steps, i);
+    end(&side);
+    return side.blocks ? 5 : 0;
+}
+
+int diff_vrift_start(struct diff_shared *shared)
+{
+    diff_log_reset(shared->vrift);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(run_vrift(shared));
+    return pid;
+}
