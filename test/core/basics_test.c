@@ -150,7 +150,9 @@ static void a_removed_directory_is_empty_and_takes_no_names(void **state)
     check_ok(vrift_statat(w->task, HERE, "..", 0, &st));
     check_error(-VRIFT_ENOENT, vrift_openat(w->task, HERE, "x", VRIFT_O_CREAT | VRIFT_O_WRONLY, 0644));
     check_error(-VRIFT_ENOENT, vrift_mkdirat(w->task, HERE, "x", 0755));
-    assert_string_equal(world_list(w, "."), "");
+    int32_t fd = (int32_t)check_ok(vrift_openat(w->task, HERE, ".", VRIFT_O_RDONLY, 0));
+    check_error(-VRIFT_ENOENT, vrift_getdents(w->task, fd, buf, sizeof buf, 0)); /* readdir(3) takes it for the end */
+    check_ok(vrift_close(w->task, fd));
     check_ok(vrift_chdir(w->task, "/"));
 }
 
