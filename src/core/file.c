@@ -106,15 +106,23 @@ int32_t vr_file_writable(const vrift_file *file)
     return file->flags & VRIFT_O_PATH || !file->writable ? -VRIFT_EBADF : 0;
 }
 
+static uint64_t sum_of(const struct vrift_iovec *iov, uint32_t count)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++)
+        total += iov[i].length;
+    return total;
+}
+
 int64_t vr_file_read(vrift_file *file, const struct vrift_iovec *iov, uint32_t count, uint64_t offset)
 {
     uint64_t total = 0;
+    if (offset > INT64_MAX - sum_of(iov, count))
+        return -VRIFT_EINVAL;
     for (uint32_t i = 0; i < count && total < MOST_BYTES; i++) {
         size_t wanted = iov[i].length < MOST_BYTES - total ? iov[i].length : (size_t)(MOST_BYTES - total);
         if (!wanted)
             continue;
-        if (offset + total > (uint64_t)INT64_MAX - wanted)
-            return total ? (int64_t)total : -VRIFT_EINVAL;
         int64_t got = vr_dispatch_pread(file->path.dentry->inode, file->handle, iov[i].base, wanted, offset + total);
         if (got < 0)
             return total ? (int64_t)total : got;
@@ -164,8 +172,6 @@ static int64_t write_locked(vrift_file *file, const vrift_cred *cred, const stru
         size_t wanted = iov[i].length < most - total ? iov[i].length : (size_t)(most - total);
         if (!wanted)
             continue;
-        if (!(flags & VRIFT_O_APPEND) && offset + total > (uint64_t)INT64_MAX - wanted)
-            return total ? (int64_t)total : -VRIFT_EINVAL; /* not EFBIG: so says Linux */
         uint64_t reached;
         int64_t put = vr_dispatch_pwrite(inode, file->handle, iov[i].base, wanted, offset + total, flags, &reached);
         if (put < 0)
@@ -182,11 +188,11 @@ int64_t vr_file_write(vrift_file *file, const vrift_cred *cred, const struct vri
                       uint64_t offset, uint64_t limit, uint64_t *end)
 {
     struct vr_inode *inode = file->path.dentry->inode;
-    bool empty = true;
-    for (uint32_t i = 0; i < count; i++)
-        empty = empty && !iov[i].length;
-    if (empty)
+    uint64_t total = sum_of(iov, count);
+    if (!total)
         return 0;
+    if (offset > INT64_MAX - total)
+        return -VRIFT_EINVAL; /* not EFBIG: so says Linux, whether it appends or not */
     vr_inode_lock(inode, VR_RANK_CHILD);
     int64_t result = write_locked(file, cred, iov, count, offset, limit, end);
     vr_inode_attr_forget(inode);
@@ -194,14 +200,6 @@ int64_t vr_file_write(vrift_file *file, const vrift_cred *cred, const struct vri
         vr_watch_file(file->path.dentry, VRIFT_IN_MODIFY);
     vr_inode_unlock(inode, VR_RANK_CHILD);
     return result;
-}
-
-static bool is_nothing(const struct vrift_iovec *iov, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (iov[i].length)
-            return false;
-    return true;
 }
 
 /* As read(2) with `single`, which finds fault with a directory even where there is nothing to read; else as readv(2). */
@@ -214,7 +212,7 @@ static int64_t read_on(vrift_task *task, int32_t fd, const struct vrift_iovec *i
     if (result)
         return result;
     result = vr_file_readable(file);
-    bool nothing = result == -VRIFT_EISDIR && !single && is_nothing(iov, count);
+    bool nothing = result == -VRIFT_EISDIR && !single && !sum_of(iov, count);
     if (!result)
         result = check_buffers(iov, count);
     if (nothing) {

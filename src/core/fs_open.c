@@ -267,7 +267,7 @@ static int32_t walk_unnamed(struct opening *opening)
     error = vr_mnt_want_write(mount);
     if (error)
         return error;
-    error = atomic_load(&dir->inode->unlinked) ? -VRIFT_ENOENT : vr_perm_change_dir(walk->cred, dir->inode);
+    error = vr_perm_change_dir(walk->cred, dir->inode);
     struct vr_dentry *child = NULL;
     if (!error) {
         struct vrift_create how;

@@ -38,6 +38,8 @@ static int32_t start(struct vr_walk *walk)
         return -VRIFT_EXDEV;
     if (absolute && !(walk->resolve & VRIFT_RESOLVE_IN_ROOT))
         walk->path = walk->root;
+    else if (walk->dir_file && walk->p < walk->end && !vr_is_dir(walk->dir_file->path.dentry->inode))
+        return -VRIFT_ENOTDIR;
     else if (walk->dir_file)
         walk->path = walk->dir_file->path;
     else
