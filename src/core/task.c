@@ -180,16 +180,19 @@ int32_t vrift_task_clone(vrift_task *task, uint64_t flags, vrift_task **out)
  */
 static int32_t own_cred(vrift_task *task)
 {
-    vrift_cred *shared = task->cred, *own;
-    struct vrift_cred_options options = {.size = sizeof options,
-                                         .uid = shared->uid,
-                                         .gid = shared->gid,
-                                         .group_count = shared->group_count,
-                                         .groups = shared->groups,
-                                         .capabilities = shared->capabilities};
-    int32_t error = vrift_cred_new(task->vfs, &options, &own);
-    if (error)
-        return error;
+    vrift_vfs *vfs = task->vfs;
+    vrift_cred *shared = task->cred;
+    vrift_cred *own = vr_pool_get(cred_pool(vfs, shared->group_count), vfs->allocator);
+    if (!own)
+        return -VRIFT_ENOMEM;
+    own->uid = shared->uid;
+    own->gid = shared->gid;
+    own->group_count = shared->group_count;
+    own->capabilities = shared->capabilities;
+    for (uint32_t i = 0; i < shared->group_count; i++)
+        own->groups[i] = shared->groups[i];
+    own->vfs = vr_vfs_ref(vfs);
+    atomic_store_explicit(&own->refs, 1, memory_order_release);
     task->cred = own;
     vrift_cred_unref(shared);
     return 0;
