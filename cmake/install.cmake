@@ -19,6 +19,11 @@ install(EXPORT vrift-targets NAMESPACE vrift:: DESTINATION ${VRIFT_CMAKE_DIR})
 
 if(VRIFT_BUILD_TOOLS)
     install(TARGETS vrift_tool DESTINATION ${CMAKE_INSTALL_BINDIR})
+    # The helper of mount(8), which looks for it in /sbin: with the prefix /usr it is found.
+    file(RELATIVE_PATH VRIFT_FROM_SBIN ${CMAKE_INSTALL_FULL_SBINDIR} ${CMAKE_INSTALL_FULL_BINDIR}/vrift)
+    install(CODE "set(sbin \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}\")
+        file(MAKE_DIRECTORY \"\${sbin}\")
+        file(CREATE_LINK \"${VRIFT_FROM_SBIN}\" \"\${sbin}/mount.fuse.vrift\" SYMBOLIC)")
     file(GLOB VRIFT_MAN_PAGES CONFIGURE_DEPENDS docs/man/*.1)
     install(FILES ${VRIFT_MAN_PAGES} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()

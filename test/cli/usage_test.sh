@@ -23,13 +23,13 @@ says 2 'unknown command of workspaces' "an unknown command of workspaces is wron
 says 2 'needs the NAME' "a workspace without a name is wrong usage" "$vrift" workspace create
 says 2 '--workspace NAME is missing' "run without a workspace is wrong usage" "$vrift" run -- true
 says 2 'teleport: not a way' "an unknown way to run is wrong usage" "$vrift" run -w w --via=teleport -- true
-says 2 'rw: unknown mount option' "an unknown mount option is wrong usage" "$vrift" mount x "$scratch" -o rw
+says 2 'frob: unknown mount option' "an unknown mount option is wrong usage" "$vrift" mount x "$scratch" -o rw,frob
 says 2 'has no :PATH' "cat without a path is wrong usage" "$vrift" cat somesnap
 says 2 'names no snapshot' "a path without a snapshot is wrong usage" "$vrift" ls :path
 says 1 'gc: not built yet' "gc says that it is not built yet" "$vrift" gc
 says 1 'push: not built yet' "push says that it is not built yet" "$vrift" push a s3://b
 says 1 'fuse: not built yet' "run --via=fuse says that it is not built yet" "$vrift" run -w w --via=fuse -- true
-says 1 'not built yet' "mounting memory says that it is not built yet" "$vrift" mount mem: "$scratch"
+says 2 'needs -o lowerdir=' "an overlay of nothing is wrong usage" "$vrift" mount overlay: "$scratch"
 says 1 'not built yet' "verify --repair says that it is not built yet" "$vrift" verify --repair
 check "none of that made a store" test ! -e "$VRIFT_STORE"
 

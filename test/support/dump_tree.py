@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """Prints what a tree is, one line a name, so that two trees can be compared with diff.
 
-Usage: dump_tree.py [--no-owner] [--no-holes] [--no-links] DIR
+Usage: dump_tree.py [--no-owner] [--no-holes] [--no-links] [--no-times] [--acls] [--directory-links] DIR
 """
 import hashlib
 import os
@@ -30,10 +30,12 @@ def read_content(fd, size, holes):
 
 def describe(path, options):
     info = os.lstat(path)
-    words = [stat.filemode(info.st_mode), str(info.st_mtime_ns)]
+    words = [stat.filemode(info.st_mode)]
+    if '--no-times' not in options:
+        words.append(str(info.st_mtime_ns))
     if '--no-owner' not in options:
         words.append('%d:%d' % (info.st_uid, info.st_gid))
-    if '--no-links' not in options and not stat.S_ISDIR(info.st_mode):
+    if '--directory-links' in options or ('--no-links' not in options and not stat.S_ISDIR(info.st_mode)):
         words.append('links=%d' % info.st_nlink)
     if stat.S_ISREG(info.st_mode):
         fd = os.open(path, os.O_RDONLY)
@@ -44,7 +46,7 @@ def describe(path, options):
     elif stat.S_ISBLK(info.st_mode) or stat.S_ISCHR(info.st_mode):
         words.append('%d,%d' % (os.major(info.st_rdev), os.minor(info.st_rdev)))
     for name in sorted(os.listxattr(path, follow_symlinks=False)):
-        if name.startswith(('user.', 'security.capability', 'trusted.')):
+        if name.startswith(('user.', 'security.capability', 'trusted.') + (('system.',) if '--acls' in options else ())):
             words.append('%s=%r' % (name, os.getxattr(path, name, follow_symlinks=False)))
     return info, ' '.join(words)
 

@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/help.h"
+#include "cli/mount_helper.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -84,9 +85,14 @@ int main(int argc, char **argv)
     keep_standard_descriptors();
     struct vr_arguments arguments;
     memset(&arguments, 0, sizeof arguments);
-    int status = dispatch(&arguments, argc > 0 ? argv + 1 : argv);
+    char *helper[6];
+    bool helping = vr_mount_helper_called(argv[0]);
+    int status = helping ? vr_mount_helper_arguments(argc, argv, helper) : 0;
+    if (status)
+        return status < 0 ? -status : VR_EXIT_OK;
+    status = dispatch(&arguments, helping ? helper : argc > 0 ? argv + 1 : argv);
     int error = vr_output_flush();
     if (error && status == VR_EXIT_OK)
         status = vr_report_errno(&arguments, "standard output", error);
-    return status;
+    return helping ? vr_mount_helper_status(status) : status;
 }

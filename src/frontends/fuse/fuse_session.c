@@ -7,32 +7,32 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-/*
- * Room for a request. Nothing is ever written to a read-only file system, so the longest are names; but the kernel
- * refuses readers with less than 8 KiB.
- */
-#define REQUEST_ROOM 65536
+/* Room for a request beside the data of a write: header, arguments, two names; a value of an attribute. */
+#define REQUEST_ROOM 81920
 
 struct worker {
     struct vr_fuse_session *session;
-    char *request;                 /* REQUEST_ROOM bytes */
+    size_t room; /* of request, bytes; the kernel refuses readers with less than 8 KiB */
+    char *request;
     struct fuse_out_header *reply; /* and VR_FUSE_SESSION_REPLY bytes for its body */
+    void *local;                   /* the handler's */
 };
 
-/* What we accept of what the kernel offers. */
-static const uint32_t wanted = FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
-                               FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_NO_OPEN_SUPPORT | FUSE_PARALLEL_DIROPS |
-                               FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT |
-                               FUSE_EXPLICIT_INVAL_DATA;
+const uint64_t vr_fuse_session_read_only = FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES |
+                                           FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
+                                           FUSE_NO_OPEN_SUPPORT | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
+                                           FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA;
 
 /* Negotiates. The body of the reply goes to out; its length, or a negative errno. */
-static int64_t answer_init(const struct vr_fuse_session *session, const struct vr_fuse_request *request,
+static int64_t answer_init(struct vr_fuse_session *session, const struct vr_fuse_request *request,
                            struct fuse_init_out *out)
 {
     struct fuse_init_in in = {0};
+    uint64_t flags;
     /* Before 7.36 the struct was shorter. */
     if (request->length < offsetof(struct fuse_init_in, flags2))
         return -EPROTO;
@@ -44,11 +44,16 @@ static int64_t answer_init(const struct vr_fuse_session *session, const struct v
         return sizeof(*out); /* the kernel asks again with our version */
     if (in.major < FUSE_KERNEL_VERSION || in.minor < VR_FUSE_OLDEST_MINOR)
         return -EPROTO;
+    flags = in.flags | (in.flags & FUSE_INIT_EXT ? (uint64_t)in.flags2 << 32 : 0);
+    flags &= session->config.wanted;
+    atomic_store(&session->flags, flags);
+    atomic_store(&session->minor, in.minor);
     out->max_readahead = in.max_readahead;
-    out->flags = in.flags & (wanted | (session->has_acls ? FUSE_POSIX_ACL : 0));
+    out->flags = (uint32_t)flags | (flags >> 32 ? FUSE_INIT_EXT : 0);
+    out->flags2 = (uint32_t)(flags >> 32);
     out->max_background = 64;
     out->congestion_threshold = 48;
-    out->max_write = 4096;
+    out->max_write = session->config.max_write;
     out->time_gran = 1;
     out->max_pages = VR_FUSE_SESSION_MAX_READ / 4096;
     return sizeof(*out);
@@ -75,17 +80,23 @@ static int serve(struct worker *worker, const struct fuse_in_header *header)
 {
     struct vr_fuse_session *session = worker->session;
     struct vr_fuse_request request = {.opcode = header->opcode,
+                                      .uid = header->uid,
+                                      .gid = header->gid,
                                       .pid = header->pid,
+                                      .unique = header->unique,
                                       .node = header->nodeid,
                                       .body = header + 1,
-                                      .length = header->len - sizeof(*header)};
+                                      .length = header->len - sizeof(*header),
+                                      .local = &worker->local};
     void *body = worker->reply + 1;
     int64_t result;
     switch (header->opcode) {
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:
     case FUSE_INTERRUPT:
-        return 0; /* have no reply; nodes are stateless and no request takes long */
+        if (session->config.without_reply)
+            session->config.without_reply(session->config.payload, &request);
+        return 0;
     case FUSE_INIT:
         result = answer_init(session, &request, body);
         if (send_reply(worker, header->unique, result) < 0)
@@ -96,18 +107,34 @@ static int serve(struct worker *worker, const struct fuse_in_header *header)
         result = 0;
         break;
     default:
-        result = session->handler(session->payload, &request, body, VR_FUSE_SESSION_REPLY);
+        result = session->config.handler(session->config.payload, &request, body, VR_FUSE_SESSION_REPLY);
     }
-    return send_reply(worker, header->unique, result);
+    return result == VR_FUSE_SESSION_LATER ? 0 : send_reply(worker, header->unique, result);
+}
+
+static int32_t start_thread(struct vr_fuse_session *session);
+
+/* All threads are busy, so that nobody is left who reads: one more, unless there are many. */
+static void grow(struct vr_fuse_session *session)
+{
+    (void)pthread_mutex_lock(&session->lock);
+    if (session->threads < session->config.most && !atomic_load(&session->stopping))
+        (void)start_thread(session);
+    (void)pthread_mutex_unlock(&session->lock);
 }
 
 /* Reads and serves until the connection ends. */
 static void loop(struct worker *worker)
 {
+    struct vr_fuse_session *session = worker->session;
     for (;;) {
         const struct fuse_in_header *header = (const struct fuse_in_header *)(void *)worker->request;
-        ssize_t got = read(worker->session->device, worker->request, REQUEST_ROOM);
-        if (atomic_load(&worker->session->stopping))
+        ssize_t got;
+        (void)atomic_fetch_add(&session->idle, 1);
+        got = read(session->device, worker->request, worker->room);
+        if (atomic_fetch_sub(&session->idle, 1) == 1 && got > 0 && session->config.most > 0)
+            grow(session);
+        if (atomic_load(&session->stopping))
             return;
         if (got < 0) {
             if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
@@ -126,6 +153,8 @@ static void *thread_main(void *argument)
     struct worker *worker = argument;
     struct vr_fuse_session *session = worker->session;
     loop(worker);
+    if (session->config.end_thread)
+        session->config.end_thread(session->config.payload, worker->local);
     free(worker->request);
     free(worker->reply);
     free(worker);
@@ -134,6 +163,7 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
+/* With session->lock held, or before there are threads. */
 static int32_t start_thread(struct vr_fuse_session *session)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
@@ -141,8 +171,9 @@ static int32_t start_thread(struct vr_fuse_session *session)
     if (!worker)
         return -ENOMEM;
     worker->session = session;
+    worker->room = (REQUEST_ROOM + session->config.max_write + 4095) / 4096 * 4096;
     (void)atomic_fetch_add(&session->running, 1);
-    worker->request = aligned_alloc(4096, REQUEST_ROOM);
+    worker->request = aligned_alloc(4096, worker->room);
     worker->reply = aligned_alloc(4096, (sizeof(*worker->reply) + VR_FUSE_SESSION_REPLY + 4095) / 4096 * 4096);
     if (worker->request && worker->reply)
         error = pthread_create(&session->thread[session->threads], NULL, thread_main, worker);
@@ -157,30 +188,58 @@ static int32_t start_thread(struct vr_fuse_session *session)
     return 0;
 }
 
-int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, int32_t threads, int32_t has_acls,
-                              vr_fuse_session_fn handler, void *payload)
+int32_t vr_fuse_session_start(struct vr_fuse_session *session, int device, const struct vr_fuse_session_config *config)
 {
-    int32_t error = 0;
+    int32_t started, error = 0;
     memset(session, 0, sizeof(*session));
     session->device = device;
-    session->has_acls = has_acls;
-    session->handler = handler;
-    session->payload = payload;
+    session->config = *config;
     session->ready = eventfd(0, EFD_CLOEXEC);
     session->ended = eventfd(0, EFD_CLOEXEC);
     if (session->ready < 0 || session->ended < 0)
         error = -errno;
-    if (threads > VR_FUSE_SESSION_MAX_THREADS)
-        threads = VR_FUSE_SESSION_MAX_THREADS;
-    while (!error && session->threads < threads)
+    if (session->config.threads > VR_FUSE_SESSION_MAX_THREADS)
+        session->config.threads = VR_FUSE_SESSION_MAX_THREADS;
+    if (session->config.most > VR_FUSE_SESSION_MAX_THREADS)
+        session->config.most = VR_FUSE_SESSION_MAX_THREADS;
+    (void)pthread_mutex_init(&session->lock, NULL);
+    (void)pthread_mutex_lock(&session->lock);
+    while (!error && session->threads < session->config.threads)
         error = start_thread(session);
-    if (session->threads > 0)
+    started = session->threads;
+    (void)pthread_mutex_unlock(&session->lock);
+    if (started > 0)
         return 0; /* fewer than asked for will do */
+    (void)pthread_mutex_destroy(&session->lock);
     if (session->ready >= 0)
         (void)close(session->ready);
     if (session->ended >= 0)
         (void)close(session->ended);
     return error;
+}
+
+void vr_fuse_session_reply(struct vr_fuse_session *session, uint64_t unique, int32_t error)
+{
+    const struct fuse_out_header header = {.len = sizeof(header), .error = error, .unique = unique};
+    while (write(session->device, &header, sizeof(header)) < 0 && (errno == EINTR || errno == EAGAIN))
+        ;
+}
+
+int32_t vr_fuse_session_notify(struct vr_fuse_session *session, int32_t code, const void *body, size_t length,
+                               const char *name)
+{
+    size_t name_length = name ? strlen(name) + 1 : 0;
+    struct fuse_out_header header = {.len = (uint32_t)(sizeof(header) + length + name_length), .error = code};
+    struct iovec pieces[3] = {{&header, sizeof(header)}};
+    int count = 1;
+    if (length)
+        pieces[count++] = (struct iovec){(void *)(uintptr_t)body, length};
+    if (name)
+        pieces[count++] = (struct iovec){(void *)(uintptr_t)name, name_length};
+    while (writev(session->device, pieces, count) < 0)
+        if (errno != EINTR && errno != EAGAIN)
+            return -errno;
+    return 0;
 }
 
 static void do_nothing(int signal)
@@ -197,8 +256,10 @@ void vr_fuse_session_stop(struct vr_fuse_session *session)
     atomic_store(&session->stopping, 1);
     (void)sigaction(SIGUSR1, &nothing, &before);
     while (atomic_load(&session->running) > 0) {
+        (void)pthread_mutex_lock(&session->lock);
         for (int32_t i = 0; i < session->threads; i++)
             (void)pthread_kill(session->thread[i], SIGUSR1);
+        (void)pthread_mutex_unlock(&session->lock);
         (void)nanosleep(&tick, NULL);
     }
     (void)sigaction(SIGUSR1, &before, NULL);
@@ -206,8 +267,17 @@ void vr_fuse_session_stop(struct vr_fuse_session *session)
 
 void vr_fuse_session_join(struct vr_fuse_session *session)
 {
-    for (int32_t i = 0; i < session->threads; i++)
+    for (int32_t i = 0;; i++) {
+        (void)pthread_mutex_lock(&session->lock);
+        int32_t more = i < session->threads;
+        (void)pthread_mutex_unlock(&session->lock);
+        if (!more)
+            break;
         (void)pthread_join(session->thread[i], NULL);
+    }
+    if (session->config.end_session)
+        session->config.end_session(session->config.payload);
+    (void)pthread_mutex_destroy(&session->lock);
     (void)close(session->device);
     (void)close(session->ready);
     (void)close(session->ended);

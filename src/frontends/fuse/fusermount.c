@@ -87,15 +87,14 @@ static int receive_device(int channel)
 }
 
 /* The options, with the source's commas escaped as fusermount3 wants it. To be freed. */
-static char *make_options(const char *source)
+static char *make_options(const char *words, const char *source)
 {
-    static const char fixed[] = "ro,nosuid,nodev,default_permissions,subtype=vrift,fsname=";
-    char *options = malloc(sizeof(fixed) + 2 * strlen(source));
+    static const char name[] = ",fsname=";
+    char *options = malloc(strlen(words) + sizeof(name) + 2 * strlen(source));
     char *at;
     if (!options)
         return NULL;
-    memcpy(options, fixed, sizeof(fixed));
-    at = options + sizeof(fixed) - 1;
+    at = options + sprintf(options, "%s%s", words, name);
     for (; *source; source++) {
         if (*source == ',' || *source == '\\')
             *at++ = '\\';
@@ -105,9 +104,9 @@ static char *make_options(const char *source)
     return options;
 }
 
-int vr_fusermount_mount(const char *path, const char *source, char *why, size_t room)
+int vr_fusermount_mount(const char *path, const char *words, const char *source, char *why, size_t room)
 {
-    char *options = make_options(source);
+    char *options = make_options(words, source);
     char *writable_path = strdup(path);
     char name[] = PROGRAM, dash_o[] = "-o", end[] = "--";
     char *argv[] = {name, dash_o, options, end, writable_path, NULL};

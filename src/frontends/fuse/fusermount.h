@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 /*
- * Has a FUSE file system mounted. The device, or a negative errno with what fusermount3 said in `why`: -ENOENT if
+ * Has a FUSE file system mounted, with options as for -o and a source to show. The device, or a negative errno with what fusermount3 said in `why`: -ENOENT if
  * there is no fusermount3.
  */
-int vr_fusermount_mount(const char *path, const char *source, char *why, size_t room);
+int vr_fusermount_mount(const char *path, const char *words, const char *source, char *why, size_t room);
 
 /* Has it unmounted; `lazily`: as soon as nobody uses it. 0, or a negative errno as above. */
 int32_t vr_fusermount_umount(const char *path, int32_t lazily, char *why, size_t room);

@@ -13,6 +13,7 @@
 #define CONFIG_SET_STRING 1u
 #define CONFIG_CREATE     6u
 #define MOVE_EMPTY_PATH   4u
+#define TREE_CLONE        1u
 
 /* Copies the kernel's last complaint: "e overlay: ..." without the severity. */
 static void read_log(int fs_fd, char *why, size_t room)
@@ -60,4 +61,10 @@ int vr_mountcalls_make(const char *type, const struct vr_mount_option *options, 
 int vr_mountcalls_attach(int mount_fd, const char *path)
 {
     return syscall(SYS_move_mount, mount_fd, "", AT_FDCWD, path, MOVE_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+int vr_mountcalls_clone(const char *path)
+{
+    int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, TREE_CLONE | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }

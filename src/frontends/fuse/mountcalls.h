@@ -29,6 +29,12 @@ int vr_mountcalls_make(const char *type, const struct vr_mount_option *options, 
 #define VR_MOUNTCALLS_NOSUID 2u
 #define VR_MOUNTCALLS_NODEV  4u
 
+/*
+ * A private view of a directory, in which nothing is mounted below it: O_PATH on a mount that is nowhere else. A
+ * negative errno: -EPERM for those who may not mount.
+ */
+int vr_mountcalls_clone(const char *path);
+
 /* Mounts it on a directory. 0, or a negative errno. */
 int vr_mountcalls_attach(int mount_fd, const char *path);
 

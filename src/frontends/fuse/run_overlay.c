@@ -97,6 +97,7 @@ static int32_t make_namespace(struct overlay_run *self, char why[VR_SUPERVISE_WH
 static void serve_main(struct overlay_run *self, int device, int32_t in_user_ns, pid_t parent)
 {
     struct vr_snapshot_server server;
+    struct vr_fuse_session_config config;
     struct vr_fuse_session session;
     int32_t result;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -108,8 +109,8 @@ static void serve_main(struct overlay_run *self, int device, int32_t in_user_ns,
         server.one_owner = in_user_ns;
         server.uid = geteuid();
         server.gid = getegid();
-        result = vr_fuse_session_start(&session, device, SERVER_THREADS, !server.without_xattrs,
-                                       vr_snapshot_server_handle, &server);
+        config = vr_snapshot_server_config(&server, SERVER_THREADS);
+        result = vr_fuse_session_start(&session, device, &config);
     }
     if (result < 0) {
         vr_run_say("starting the snapshot's server", vrift_err_str(result));

@@ -314,7 +314,7 @@ static int64_t statfs_of(const struct vr_snapshot_server *server, struct fuse_st
  * What is answered with ENOSYS is not sent again by the kernel: it then opens and closes without a message and checks
  * permissions itself.
  */
-int64_t vr_snapshot_server_handle(void *payload, const struct vr_fuse_request *request, void *out, size_t room)
+static int64_t handle(void *payload, const struct vr_fuse_request *request, void *out, size_t room)
 {
     const struct vr_snapshot_server *server = payload;
     int64_t entry = entry_of(server, request->node);
@@ -376,4 +376,16 @@ int32_t vr_snapshot_server_init(struct vr_snapshot_server *server, vrift_snapsho
     server->entries = info.entries;
     server->without_xattrs = !(info.flags & VRIFT_SNAPSHOT_XATTRS);
     return 0;
+}
+
+/* The kernel is to ask for access lists and obey them where there can be any. */
+struct vr_fuse_session_config vr_snapshot_server_config(struct vr_snapshot_server *server, int32_t threads)
+{
+    return (struct vr_fuse_session_config){
+        .threads = threads,
+        .max_write = 4096,
+        .wanted = vr_fuse_session_read_only | (server->without_xattrs ? 0 : FUSE_POSIX_ACL),
+        .handler = handle,
+        .payload = server,
+    };
 }

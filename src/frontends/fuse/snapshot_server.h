@@ -24,7 +24,7 @@ struct vr_snapshot_server {
 /* Sets a server up with the defaults. 0, or -VRIFT_E... */
 int32_t vr_snapshot_server_init(struct vr_snapshot_server *server, vrift_snapshot *snapshot);
 
-/* A vr_fuse_session_fn; the payload is a struct vr_snapshot_server. */
-int64_t vr_snapshot_server_handle(void *payload, const struct vr_fuse_request *request, void *out, size_t room);
+/* How to start a session that the server, which must outlive it, answers. */
+struct vr_fuse_session_config vr_snapshot_server_config(struct vr_snapshot_server *server, int32_t threads);
 
 #endif
