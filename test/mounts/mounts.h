@@ -104,10 +104,4 @@ bool kernel_is_there(void);
 /* Linux 6.17 and 6.18 forget in a copy of a namespace what was unbindable; those before and after do not. */
 bool kernel_keeps_unbindable(void);
 
-void shared_subtree_cases(void **state);
-void pivot_cases(void **state);
-void lazy_cases(void **state);
-void name_cases(void **state);
-void flag_cases(void **state);
-
 #endif
