@@ -116,6 +116,11 @@ int32_t vrift_mount_setattr(vrift_task *task, int32_t dirfd, const char *path, u
     if (own.reserved || (own.set | own.clear) & ~VR_MOUNT_FLAGS || (atime && !is_one(atime)) ||
         own.propagation & ~TYPES || (own.propagation && !is_one(own.propagation)))
         return -VRIFT_EINVAL;
+    /* Unlike the others this one asks who calls before it walks, and does not walk for nothing. */
+    if (!vr_walk_capable(task, VRIFT_CAP_SYS_ADMIN))
+        return -VRIFT_EPERM;
+    if (!own.set && !own.clear && !own.propagation)
+        return 0;
     struct changing changing = {.task = task,
                                 .recursive = flags & VRIFT_AT_RECURSIVE,
                                 .set = own.set,

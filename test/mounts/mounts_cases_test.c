@@ -169,6 +169,12 @@ static void a_umount_takes_along_what_propagation_made(void **state)
     snprintf(script, sizeof script,
              "%s0 mount /a/a/a\n0 umount /a/a = EBUSY\n0 umount,lazy /a/a\n0 tags /b/a/a = none\n", three);
     run_script("with all below", script);
+    snprintf(script, sizeof script,
+             "%s0 open /c/a\n0 mount /c/a\n0 umount /a/a = EBUSY\n0 close\n0 umount /a/a\n0 tags /c/a = private\n",
+             three);
+    run_script("unless one that is covered is in use", script);
+    snprintf(script, sizeof script, "%s0 mount /c/a/a\n0 open /c/a\n0 umount /a/a\n0 tags /c/a/a = private\n", three);
+    run_script("what stays may be in use", script);
 }
 
 static void what_propagates_to_a_covered_place_goes_below(void **state)

@@ -153,7 +153,7 @@ static void who_may_not_change_mounts_hears_so_after_the_walk(void **state)
     check_error(-VRIFT_EPERM, vrift_bind(w->task, HERE, "/x", HERE, "/b", 0));
     check_error(-VRIFT_EPERM, vrift_mount_move(w->task, HERE, "/a", HERE, "/b", 0));
     check_error(-VRIFT_EPERM, vrift_remount(w->task, HERE, "/a", 0));
-    check_error(-VRIFT_EPERM, vrift_mount_setattr(w->task, HERE, "/a", 0, &attr));
+    check_error(-VRIFT_EPERM, vrift_mount_setattr(w->task, HERE, "/x", 0, &attr));
     check_error(-VRIFT_EPERM, vrift_mount_propagation(w->task, HERE, "/a", VRIFT_MOUNT_SHARED));
     check_error(-VRIFT_EPERM, vrift_umount(w->task, HERE, "/a", 0));
     check_error(-VRIFT_EPERM, vrift_pivot_root(w->task, "/a", "/a"));

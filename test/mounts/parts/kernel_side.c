@@ -27,7 +27,7 @@
 struct kernel_side {
     int ours[PROCESSES], theirs[PROCESSES];
     pid_t pids[PROCESSES];
-    char directory[64];
+    char directory[256];
 };
 
 struct request {
@@ -405,7 +405,8 @@ bool kernel_keeps_unbindable(void)
 bool kernel_side_begin(struct side *side)
 {
     struct kernel_side *k = calloc(1, sizeof *k);
-    strcpy(k->directory, "/tmp/vrift-mounts-XXXXXX");
+    const char *where = getenv("TMPDIR");
+    snprintf(k->directory, sizeof k->directory, "%s/vrift-mounts-XXXXXX", where && *where ? where : "/tmp");
     if (!mkdtemp(k->directory))
         return false;
     for (int i = 0; i < PROCESSES; i++) {

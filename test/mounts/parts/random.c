@@ -77,7 +77,7 @@ static const struct {
                {OP_SETATTR, 2},  {OP_UMOUNT, 9},  {OP_EXPIRE, 1}, {OP_PIVOT, 6},      {OP_CHROOT, 1},
                {OP_CHDIR, 4},    {OP_UNSHARE, 3}, {OP_FORK, 3},   {OP_EXIT, 1},       {OP_SETNS, 1},
                {OP_MKDIR, 14},   {OP_RMDIR, 4},   {OP_UNLINK, 2}, {OP_CREATE, 4},     {OP_RENAME, 4},
-               {OP_EXCHANGE, 2}, {OP_LINK, 1},    {OP_OPEN, 2},   {OP_CLOSE, 2},      {OP_FCHDIR, 1}};
+               {OP_EXCHANGE, 2}, {OP_LINK, 1},    {OP_OPEN, 4},   {OP_CLOSE, 2},      {OP_FCHDIR, 1}};
 
 static uint32_t roll_operation(struct random *r, bool crowded)
 {
@@ -160,6 +160,10 @@ static void roll_step(struct random *r, struct side *ours, bool crowded, struct 
         roll_point(r, ours, s->process, 8, s->one);
         if (roll(r, 2))
             snprintf(s->two, sizeof s->two, "%.40s/%s", s->one, roll(r, 2) ? "a" : "b");
+        break;
+    case OP_OPEN:
+    case OP_CHDIR:
+        roll_point(r, ours, s->process, 4, s->one);
         break;
     case OP_FORK:
         s->other = roll_process(r, false);
