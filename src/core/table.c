@@ -19,31 +19,32 @@ int32_t vr_table_init(struct vr_table *table, uint32_t first, _Atomic uint64_t *
     return 0;
 }
 
+static uint64_t length_of(const struct vr_table *table, uint32_t segment)
+{
+    return segment ? (uint64_t)1 << (table->first - 2 + (segment - 1) / 4) : (uint64_t)1 << table->first;
+}
+
 void vr_table_dispose(struct vr_table *table, const struct vrift_allocator *allocator)
 {
     for (uint32_t i = 0; i < VR_TABLE_SEGMENTS && atomic_load(&table->segments[i]); i++) {
-        uint64_t length = (uint64_t)1 << (table->first + (i ? i - 1 : 0));
-        atomic_fetch_sub_explicit(table->charged, length * sizeof(vr_bucket), memory_order_relaxed);
+        atomic_fetch_sub_explicit(table->charged, length_of(table, i) * sizeof(vr_bucket), memory_order_relaxed);
         vr_alloc_free(allocator, atomic_load(&table->segments[i]));
     }
 }
 
-/* The segment in which the next bucket lies, and how long it is. */
-static uint32_t next_segment(const struct vr_table *table, uint64_t *length)
+/* The segment in which the next bucket lies. */
+static uint32_t next_segment(const struct vr_table *table)
 {
-    uint32_t above = atomic_load_explicit(&table->buckets, memory_order_relaxed) >> table->first;
-    uint32_t segment = vr_os_log2(above) + 1;
-    *length = (uint64_t)1 << (segment - 1 + table->first);
-    return segment;
+    uint32_t start;
+    return vr_table_segment(table, atomic_load_explicit(&table->buckets, memory_order_relaxed), &start);
 }
 
 vr_bucket *vr_table_ahead(const struct vr_table *table, const struct vrift_allocator *allocator)
 {
-    uint64_t length;
-    uint32_t segment = next_segment(table, &length);
+    uint32_t segment = next_segment(table);
     if (segment >= VR_TABLE_SEGMENTS || atomic_load_explicit(&table->segments[segment], memory_order_acquire))
         return NULL;
-    return vr_alloc_zero(allocator, (size_t)length, sizeof(vr_bucket));
+    return vr_alloc_zero(allocator, (size_t)length_of(table, segment), sizeof(vr_bucket));
 }
 
 static void split(struct vr_table *table, vr_table_hash_fn hash_of)
@@ -69,15 +70,14 @@ vr_bucket *vr_table_grow(struct vr_table *table, uint64_t entries, uint32_t load
                          vr_table_hash_fn hash_of, vr_bucket *ahead)
 {
     while (most-- && entries > (uint64_t)atomic_load_explicit(&table->buckets, memory_order_relaxed) * load) {
-        uint64_t length;
-        uint32_t segment = next_segment(table, &length);
+        uint32_t segment = next_segment(table);
         if (segment >= VR_TABLE_SEGMENTS)
             break;
         if (!atomic_load_explicit(&table->segments[segment], memory_order_relaxed)) {
             if (!ahead)
                 break;
             atomic_store_explicit(&table->segments[segment], ahead, memory_order_release);
-            atomic_fetch_add_explicit(table->charged, length * sizeof *ahead, memory_order_relaxed);
+            atomic_fetch_add_explicit(table->charged, length_of(table, segment) * sizeof *ahead, memory_order_relaxed);
             ahead = NULL;
         }
         split(table, hash_of);
