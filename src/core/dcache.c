@@ -317,6 +317,8 @@ static void hash_insert(struct vr_dcache *cache, struct vr_dentry *dentry)
     dentry->flags |= VR_DENTRY_HASHED;
     count_child(dentry, 1);
     atomic_store_explicit(bucket, &dentry->link, memory_order_release);
+    if (dentry->inode)
+        atomic_fetch_add(&cache->inserts, 1);
 }
 
 /* Readers that stand on it go on from it where it led. */

@@ -51,7 +51,7 @@ static int32_t checked(vrift_sb *sb, const struct vrift_entry *entry)
 static int64_t noted(struct vr_inode *inode, int64_t result)
 {
     if (result == -VRIFT_ESTALE && inode)
-        atomic_store_explicit(&inode->stale, 1, memory_order_relaxed);
+        vr_inode_doubt(inode);
     return result;
 }
 

@@ -5,6 +5,7 @@
 #include "core/dispatch.h"
 #include "core/dpath.h"
 #include "core/inode.h"
+#include "core/memo.h"
 #include "core/mnt.h"
 #include "core/perm.h"
 #include "core/walk.h"
@@ -41,11 +42,19 @@ static int32_t statat_once(vrift_task *task, int32_t dirfd, const char *path, ui
 {
     if (!task || !path || !out || flags & ~AT_FLAGS)
         return -VRIFT_EINVAL;
+    struct vr_memo_question question;
+    bool asked = false;
+    int32_t error = dirfd == VRIFT_AT_FDCWD ? vr_memo_find(task, path, flags, out, &question, &asked) : 1;
+    if (error <= 0)
+        return error;
     struct vr_walk walk;
-    int32_t error = begin(&walk, task, dirfd, path, flags);
+    error = begin(&walk, task, dirfd, path, flags);
     if (!error) {
         walk.peek = out;
         error = vr_walk_run(&walk);
+        vr_memo_note(task, &walk);
+        if (asked)
+            vr_memo_keep(&question, &walk, error, out);
     }
     if (!error && !walk.peeked)
         error = vr_attr_stat(&walk.path, out);

@@ -268,6 +268,12 @@ void vr_inode_unref(struct vr_inode *inode)
     vr_sb_let_go(sb);
 }
 
+void vr_inode_doubt(struct vr_inode *inode)
+{
+    atomic_store_explicit(&inode->stale, 1, memory_order_release);
+    atomic_fetch_add(&inode->sb->vfs->dcache.rights, 1); /* remembered paths may lead through it */
+}
+
 /* -- Locks --------------------------------------------------------------------------------------------------------- */
 
 void vr_inode_lock(struct vr_inode *inode, enum vr_rank rank)

@@ -52,6 +52,9 @@ static inline uint32_t vr_inode_tmpfile(const struct vr_inode *inode)
     return extra ? atomic_load_explicit(&extra->tmpfile, memory_order_relaxed) : 0;
 }
 
+/* The backend no longer finds it: names that mean it are looked up anew. */
+void vr_inode_doubt(struct vr_inode *inode);
+
 void vr_inode_lock(struct vr_inode *inode, enum vr_rank rank);
 void vr_inode_unlock(struct vr_inode *inode, enum vr_rank rank);
 void vr_inode_lock_shared(struct vr_inode *inode, enum vr_rank rank);
@@ -82,6 +85,7 @@ struct vr_attr_raw {
     uint32_t mode, uid, gid;
     uint16_t nlink, version;
     uint8_t mask, forms;
+    uint32_t seq;                   /* attr_seq */
     uint64_t extra[VR_EXTRA_WORDS]; /* where forms say so */
 };
 

@@ -141,6 +141,13 @@ static uint32_t with_rights(const vrift_sb *sb, uint32_t mode, const struct vrif
     return mode | VR_MODE_ACL | ((mode & VRIFT_S_IFMT) == VRIFT_S_IFDIR ? VR_MODE_DEFAULT_ACL : 0);
 }
 
+/* What a walk may do on the way has changed: after that is seen. */
+static void tell_rights(const struct vr_inode *inode)
+{
+    if (vr_is_dir(inode) || vr_is_link(inode))
+        atomic_fetch_add(&inode->sb->vfs->dcache.rights, 1);
+}
+
 /* What the checks look at, as far as it was told. */
 static void store_permissions(struct vr_inode *inode, const struct vrift_stat *attr)
 {
@@ -149,11 +156,17 @@ static void store_permissions(struct vr_inode *inode, const struct vrift_stat *a
         mode = (mode & ~(uint32_t)VRIFT_S_IFMT) | (attr->mode & VRIFT_S_IFMT);
     if (attr->mask & VRIFT_STAT_MODE)
         mode = (mode & ~07777u) | (attr->mode & 07777);
-    atomic_store_explicit(&inode->mode, with_rights(inode->sb, mode, attr), memory_order_release);
-    if (attr->mask & VRIFT_STAT_UID)
-        atomic_store_explicit(&inode->uid, attr->uid, memory_order_release);
-    if (attr->mask & VRIFT_STAT_GID)
-        atomic_store_explicit(&inode->gid, attr->gid, memory_order_release);
+    uint32_t uid = atomic_load_explicit(&inode->uid, memory_order_relaxed);
+    uint32_t gid = atomic_load_explicit(&inode->gid, memory_order_relaxed);
+    uint32_t before = atomic_load_explicit(&inode->mode, memory_order_relaxed);
+    uint32_t new_uid = attr->mask & VRIFT_STAT_UID ? attr->uid : uid;
+    uint32_t new_gid = attr->mask & VRIFT_STAT_GID ? attr->gid : gid;
+    mode = with_rights(inode->sb, mode, attr);
+    atomic_store_explicit(&inode->mode, mode, memory_order_release);
+    atomic_store_explicit(&inode->uid, new_uid, memory_order_release);
+    atomic_store_explicit(&inode->gid, new_gid, memory_order_release);
+    if (before && (before != mode || uid != new_uid || gid != new_gid))
+        tell_rights(inode);
 }
 
 static void store_words(struct vr_inode *inode, const struct vrift_stat *attr)
@@ -271,6 +284,7 @@ void vr_inode_lacks(struct vr_inode *inode, uint64_t token, uint32_t rights)
     lock_attr(inode);
     if (atomic_load_explicit(&inode->attr_seq, memory_order_relaxed) == token)
         atomic_fetch_and_explicit(&inode->mode, ~rights, memory_order_relaxed);
+    tell_rights(inode);
     unlock_attr(inode);
 }
 
@@ -278,6 +292,7 @@ void vr_inode_gained(struct vr_inode *inode, uint32_t rights)
 {
     lock_attr(inode);
     atomic_fetch_or_explicit(&inode->mode, rights, memory_order_relaxed);
+    tell_rights(inode);
     unlock_attr(inode);
 }
 
@@ -291,6 +306,7 @@ static enum copied try_copy(struct vr_inode *inode, uint64_t now, uint64_t age, 
 {
     uint32_t seq = LOAD(inode->attr_seq);
     uint64_t time = 1;
+    out->seq = seq;
     out->forms = LOAD(inode->forms);
     out->key = LOAD(inode->key);
     out->size = LOAD(inode->size);
@@ -352,7 +368,9 @@ static uint64_t expand_blocks(const struct vr_attr_raw *raw)
 
 void vr_inode_attr_expand(const struct vr_attr_raw *raw, struct vrift_stat *out)
 {
-    memset(out, 0, sizeof *out);
+    memset(out->digest, 0, sizeof *out - offsetof(struct vrift_stat, digest));
+    out->dev = out->mount_id = out->rdev = 0;
+    out->digest_algorithm = 0;
     out->mask = VRIFT_STAT_BASIC | (uint64_t)raw->mask << MASK_SHIFT;
     uint8_t ino = raw->forms & VR_FORM_INO;
     out->ino = ino == VR_INO_KEY ? raw->key : ino == VR_INO_KEY_PLUS ? raw->key + 1 : raw->extra[VR_EXTRA_INO];

@@ -35,6 +35,7 @@
 
 struct vr_dentry;
 struct vr_inode;
+struct vr_memo;
 struct vr_mount;
 struct vr_watched;
 struct vr_notify;
@@ -240,9 +241,12 @@ struct vr_mount {
 struct vr_dcache {
     /* What walks read. seq is odd while something changes that one could have passed. */
     _Atomic uint64_t seq;               /* written under lock */
+    _Atomic uint64_t rights;            /* changes of who may search directories or follow symlinks */
+    _Atomic(struct vr_memo *) memo;     /* core/memo.h; once it is made, constant */
     struct vr_table table;              /* lock; dentries by parent and name */
     vr_bucket mounts[VR_MOUNT_BUCKETS]; /* lock; by point */
     char apart[64];                     /* what follows is written often */
+    _Atomic uint64_t inserts;           /* names that came */
     vr_os_mutex lock;
     struct vr_cursor hand[2];   /* lock; the clock's: over existing and negative names */
     _Atomic uint64_t doomed;    /* lock; slots of negative names to look at for children of removed directories */
@@ -396,6 +400,8 @@ struct vrift_task {
     struct vr_fdtable *files;          /* held; constant */
     _Atomic(vrift_cred *) cred;        /* dcache lock; held */
     _Atomic uint64_t hits, misses;     /* of its walks; written by load and store, so that threads share no line */
+    _Atomic uint64_t calm_seq;         /* likewise: vr_dcache.seq as its last walk saw it */
+    _Atomic uint32_t calm;             /* and how many walks in a row saw that */
     struct vrift_task *before, *after; /* dcache lock; in vrift_vfs.tasks */
     uint64_t max_file_size;            /* bytes a write may reach; constant */
 };

@@ -90,6 +90,7 @@ void vrift_cred_unref(vrift_cred *cred)
     if (!cred || atomic_fetch_sub_explicit(&cred->refs, 1, memory_order_acq_rel) != 1)
         return;
     vrift_vfs *vfs = cred->vfs;
+    atomic_fetch_add(&vfs->dcache.rights, 1); /* before another's may lie here */
     vr_pool_put(cred_pool(vfs, cred->group_count), cred);
     vr_vfs_unref(vfs);
 }

@@ -2,6 +2,7 @@
 #include "core/alloc.h"
 #include "core/copyin.h"
 #include "core/dcache.h"
+#include "core/memo.h"
 #include "core/lock.h"
 #include "core/object.h"
 #include "core/watch.h"
@@ -125,6 +126,7 @@ void vr_vfs_unref(vrift_vfs *vfs)
     if (atomic_fetch_sub_explicit(&vfs->refs, 1, memory_order_acq_rel) != 1)
         return;
     vr_watch_dispose(vfs);
+    vr_memo_dispose(vfs);
     vr_dcache_dispose(vfs);
     dispose_locks(vfs);
     struct vrift_allocator allocator = vfs->own_allocator;

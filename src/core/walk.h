@@ -78,6 +78,9 @@ struct vr_walk {
     uint64_t seq;   /* of the dentry cache when this pass began */
     uint32_t tries; /* passes that failed since the mark */
     bool started, final, stepping, anchored, peeked, locked;
+    bool aged;                     /* it passed over what others may change */
+    struct vr_inode *peeked_inode; /* whose attributes were peeked at, not held */
+    uint32_t peeked_seq;           /* and its attr_seq */
     struct vr_walk_mark mark;
     struct vrift_stat *peek;                      /* wanted: the end's attributes, if the cache has them */
     struct vr_walk_text texts[VR_WALK_MAX_LINKS]; /* what is left of the paths around the symlink being followed */

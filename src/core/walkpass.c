@@ -226,6 +226,8 @@ static inline int32_t find_child(struct vr_walk *walk)
     }
     const struct vr_inode *inode = LOAD(walk->child->inode);
     uint64_t age = LOAD(walk->path.mount->names_age);
+    if (age != VR_AGE_STABLE)
+        walk->aged = true;
     if ((inode && LOAD(inode->stale)) || (age != VR_AGE_STABLE && !is_current(walk, walk->child, age)))
         return VR_WALK_NEED_LOOKUP;
     walk->hits++;
@@ -338,10 +340,17 @@ bool vr_walkpass_peek(struct vr_walk *walk, struct vr_attr_raw *raw, uint64_t *d
     struct vr_inode *inode = LOAD(walk->path.dentry->inode);
     struct vr_mount *mount = walk->path.mount;
     uint64_t age = LOAD(mount->attrs_age);
-    if (age != VR_AGE_STABLE && !walk->now)
-        walk->now = vr_os_monotonic_ns();
+    if (age != VR_AGE_STABLE) {
+        walk->aged = true;
+        if (!walk->now)
+            walk->now = vr_os_monotonic_ns();
+    }
     *dev = LOAD(mount->number);
     *mount_id = LOAD(mount->id);
     vr_mnt_used(mount);
-    return inode && vr_inode_attr_load(inode, walk->now, age, raw);
+    if (!inode || !vr_inode_attr_load(inode, walk->now, age, raw))
+        return false;
+    walk->peeked_inode = inode;
+    walk->peeked_seq = raw->seq;
+    return true;
 }

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "core/memo.h"
+
+#include "core/alloc.h"
+#include "core/dcachehot.h"
+
+#include <string.h>
+
+/* So many walks of a task in a row must find everything cached and nothing changed before paths are remembered. */
+#define CALM 32u
+
+/* The part of the cache's budget that the table takes, and its largest size. */
+#define BUDGET_PART  16u
+#define MOST_ENTRIES 16384u
+
+/* In a kept mask: there is more than zeroes from `digest` on. */
+#define HAS_REST (1ULL << 63)
+
+#define LOAD(field) atomic_load_explicit(&(field), memory_order_acquire)
+
+_Static_assert(offsetof(struct vrift_stat, digest) % 8 == 0 && offsetof(struct vrift_stat, spare) % 8 == 0,
+               "answers are kept in words");
+
+/* -- The question -------------------------------------------------------------------------------------------------- */
+
+/* The products do not wait for each other. */
+static const uint64_t factors[VR_MEMO_WORDS] = {0x9e3779b97f4a7c15ULL, 0xbf58476d1ce4e5b9ULL, 0x94d049bb133111ebULL,
+                                                0xd6e8feb86659fd93ULL, 0xa0761d6478bd642fULL, 0xe7037ed1a0b428dbULL,
+                                                0x8ebc6af09c88c6e3ULL, 0x589965cc75374cc3ULL, 0x1d8e4e27c47d124fULL,
+                                                0xeb44accab455d165ULL, 0x2d358dccaa6c78a5ULL, 0x8bb84b93962eacc9ULL};
+
+static bool read_text(const char *path, uint64_t flags, struct vr_memo_question *question)
+{
+    const char *nul = memchr(path, '\0', VR_MEMO_LONGEST + 1);
+    size_t length = nul ? (size_t)(nul - path) : 0;
+    uint64_t hash = 0;
+    uint32_t words = 0;
+    if (!length)
+        return false;
+    for (; length >= 8; length -= 8, path += 8, words++) {
+        uint64_t word = vr_hot_load8((const unsigned char *)path);
+        question->text[words] = word;
+        hash += (word ^ word >> 31) * factors[words];
+    }
+    /* The last word always has a zero at its end: room for the flag. */
+    uint64_t word = vr_hot_load_tail((const unsigned char *)path, length) | (uint64_t) !!flags << 56;
+    question->text[words] = word;
+    hash += (word ^ word >> 31) * factors[words];
+    question->words = words + 1;
+    question->hash = hash ^ hash >> 32;
+    return true;
+}
+
+static bool same_key(const struct vr_memo_entry *entry, const struct vr_memo_question *question)
+{
+    if (LOAD(entry->hash) != question->hash || LOAD(entry->seq) != question->seq ||
+        LOAD(entry->cred) != question->cred || LOAD(entry->mounts[0]) != question->root.mount ||
+        LOAD(entry->mounts[1]) != question->cwd.mount || LOAD(entry->dentries[0]) != question->root.dentry ||
+        LOAD(entry->dentries[1]) != question->cwd.dentry || LOAD(entry->rights) != question->rights)
+        return false;
+    for (uint32_t i = 0; i < question->words; i++)
+        if (LOAD(entry->text[i]) != question->text[i])
+            return false;
+    return true;
+}
+
+/* 1: the entry does not know. Nothing is written to *out before all has been found true. */
+static inline int32_t answer(const vrift_vfs *vfs, const struct vr_memo_entry *entry,
+                             const struct vr_memo_question *question, struct vrift_stat *out)
+{
+    uint64_t words[VR_MEMO_ANSWER];
+    uint64_t version = LOAD(entry->version);
+    if (version & 1 || !same_key(entry, question))
+        return 1;
+    struct vr_inode *inode = LOAD(entry->inode);
+    uint64_t attr_seq = LOAD(entry->attr_seq), inserts = LOAD(entry->inserts);
+    words[0] = LOAD(entry->answer[0]);
+    for (size_t i = 1; i < VR_MEMO_USUAL; i++)
+        words[i] = LOAD(entry->answer[i]);
+    bool rest = words[0] & HAS_REST;
+    for (size_t i = VR_MEMO_USUAL; rest && i < VR_MEMO_ANSWER; i++)
+        words[i] = LOAD(entry->answer[i]);
+    if (LOAD(entry->version) != version)
+        return 1;
+    /* From here on the entry is what it was made as; is it still so? */
+    if (inode ? LOAD(inode->attr_seq) != attr_seq : LOAD(vfs->dcache.inserts) != inserts)
+        return 1;
+    if (LOAD(vfs->dcache.rights) != question->rights || atomic_load(&vfs->dcache.seq) != question->seq)
+        return 1;
+    if (!inode)
+        return -VRIFT_ENOENT;
+    memset(out->digest, 0, sizeof *out - offsetof(struct vrift_stat, digest));
+    memcpy(out, words, VR_MEMO_USUAL * 8);
+    out->mask &= ~HAS_REST;
+    if (rest)
+        memcpy(out->digest, &words[VR_MEMO_USUAL], (VR_MEMO_ANSWER - VR_MEMO_USUAL) * 8);
+    return 0;
+}
+
+int32_t vr_memo_find(vrift_task *task, const char *path, uint64_t flags, struct vrift_stat *out,
+                     struct vr_memo_question *question, bool *asked)
+{
+    vrift_vfs *vfs = task->vfs;
+    *asked = false;
+    if (flags & ~VRIFT_AT_SYMLINK_NOFOLLOW)
+        return 1;
+    question->seq = LOAD(vfs->dcache.seq);
+    if (atomic_load_explicit(&task->calm, memory_order_relaxed) < CALM || question->seq & 1 ||
+        atomic_load_explicit(&task->calm_seq, memory_order_relaxed) != question->seq)
+        return 1;
+    const struct vr_place *place = LOAD(task->place);
+    question->rights = LOAD(vfs->dcache.rights);
+    question->cred = LOAD(task->cred);
+    question->root = vr_spot_get(&place->root);
+    question->cwd = vr_spot_get(&place->cwd);
+    if (!read_text(path, flags, question))
+        return 1;
+    const struct vr_memo *memo = LOAD(vfs->dcache.memo);
+    int32_t result = 1;
+    if (memo) {
+        uint64_t at = question->hash & memo->mask;
+        result = answer(vfs, &memo->entries[at], question, out);
+        if (result > 0)
+            result = answer(vfs, &memo->entries[at ^ 1], question, out);
+    }
+    if (result > 0)
+        question->inserts = LOAD(vfs->dcache.inserts);
+    else
+        atomic_store_explicit(&task->hits, atomic_load_explicit(&task->hits, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+    *asked = true;
+    return result;
+}
+
+/* -- Keeping ------------------------------------------------------------------------------------------------------- */
+
+/* The table, made when it is first wanted; NULL if the budget is too small for one or there is no memory. */
+static struct vr_memo *table_of(vrift_vfs *vfs)
+{
+    struct vr_memo *memo = LOAD(vfs->dcache.memo);
+    uint64_t entries = 16;
+    if (memo)
+        return memo;
+    while (entries < MOST_ENTRIES && entries * 2 * sizeof(struct vr_memo_entry) <= vfs->cache_budget / BUDGET_PART)
+        entries *= 2;
+    size_t size = sizeof *memo + (size_t)entries * sizeof(struct vr_memo_entry);
+    if (size > vfs->cache_budget / BUDGET_PART)
+        return NULL;
+    struct vr_memo *fresh = vr_alloc_zero(vfs->allocator, 1, size);
+    if (!fresh)
+        return NULL;
+    fresh->mask = entries - 1;
+    if (!atomic_compare_exchange_strong(&vfs->dcache.memo, &memo, fresh)) {
+        vr_alloc_free(vfs->allocator, fresh);
+        return memo;
+    }
+    atomic_fetch_add_explicit(&vfs->dcache.bytes, size, memory_order_relaxed);
+    return fresh;
+}
+
+#define STORE(field, value) atomic_store_explicit(&(field), (value), memory_order_release)
+
+static void fill(struct vr_memo_entry *entry, const struct vr_memo_question *question, const struct vr_walk *walk,
+                 const struct vrift_stat *out)
+{
+    uint64_t words[VR_MEMO_ANSWER];
+    uint64_t version = LOAD(entry->version);
+    if (version & 1 || !atomic_compare_exchange_strong(&entry->version, &version, version + 1))
+        return; /* somebody else is at it */
+    STORE(entry->hash, question->hash);
+    STORE(entry->seq, question->seq);
+    STORE(entry->rights, question->rights);
+    STORE(entry->inserts, question->inserts);
+    STORE(entry->mounts[0], question->root.mount);
+    STORE(entry->mounts[1], question->cwd.mount);
+    STORE(entry->dentries[0], question->root.dentry);
+    STORE(entry->dentries[1], question->cwd.dentry);
+    STORE(entry->cred, question->cred);
+    STORE(entry->inode, out ? walk->peeked_inode : NULL);
+    STORE(entry->attr_seq, walk->peeked_seq);
+    if (out) {
+        memcpy(words, out, sizeof words);
+        if (out->attributes || out->mask & VRIFT_STAT_DIGEST)
+            words[0] |= HAS_REST;
+        for (size_t i = 0; i < VR_MEMO_ANSWER; i++)
+            STORE(entry->answer[i], words[i]);
+    }
+    for (uint32_t i = 0; i < question->words; i++)
+        STORE(entry->text[i], question->text[i]);
+    STORE(entry->version, version + 2);
+}
+
+void vr_memo_keep(const struct vr_memo_question *question, const struct vr_walk *walk, int32_t result,
+                  const struct vrift_stat *out)
+{
+    vrift_vfs *vfs = walk->task->vfs;
+    /* One pass, all of it over what only the core changes, and since the question was put. */
+    if (walk->mark.set || walk->aged || walk->seq != question->seq ||
+        (result ? result != -VRIFT_ENOENT : !walk->peeked))
+        return;
+    struct vr_memo *memo = table_of(vfs);
+    if (!memo)
+        return;
+    uint64_t at = question->hash & memo->mask;
+    struct vr_memo_entry *entry = &memo->entries[at];
+    if (LOAD(entry->seq) == question->seq && (LOAD(entry[0].hash) != question->hash))
+        entry = &memo->entries[at ^ 1];
+    fill(entry, question, walk, result ? NULL : out);
+}
+
+void vr_memo_note(vrift_task *task, const struct vr_walk *walk)
+{
+    uint64_t seq = atomic_load_explicit(&task->calm_seq, memory_order_relaxed);
+    uint32_t calm = atomic_load_explicit(&task->calm, memory_order_relaxed);
+    if (seq != walk->seq || walk->mark.set) {
+        atomic_store_explicit(&task->calm, 0, memory_order_relaxed);
+        atomic_store_explicit(&task->calm_seq, walk->seq, memory_order_relaxed);
+    } else if (calm < CALM) {
+        atomic_store_explicit(&task->calm, calm + 1, memory_order_relaxed);
+    }
+}
+
+void vr_memo_dispose(vrift_vfs *vfs)
+{
+    struct vr_memo *memo = atomic_load(&vfs->dcache.memo);
+    vr_alloc_free(vfs->allocator, memo);
+}
