@@ -195,8 +195,7 @@ void vr_memo_keep(const struct vr_memo_question *question, const struct vr_walk 
 {
     vrift_vfs *vfs = walk->task->vfs;
     /* One pass, all of it over what only the core changes, and since the question was put. */
-    if (walk->mark.set || walk->aged || walk->seq != question->seq ||
-        (result ? result != -VRIFT_ENOENT : !walk->peeked))
+    if (walk->slow || walk->aged || walk->seq != question->seq || (result ? result != -VRIFT_ENOENT : !walk->peeked))
         return;
     struct vr_memo *memo = table_of(vfs);
     if (!memo)
@@ -212,7 +211,7 @@ void vr_memo_note(vrift_task *task, const struct vr_walk *walk)
 {
     uint64_t seq = atomic_load_explicit(&task->calm_seq, memory_order_relaxed);
     uint32_t calm = atomic_load_explicit(&task->calm, memory_order_relaxed);
-    if (seq != walk->seq || walk->mark.set) {
+    if (seq != walk->seq || walk->slow) {
         atomic_store_explicit(&task->calm, 0, memory_order_relaxed);
         atomic_store_explicit(&task->calm_seq, walk->seq, memory_order_relaxed);
     } else if (calm < CALM) {

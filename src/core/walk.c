@@ -369,6 +369,7 @@ int32_t vr_walk_run(struct vr_walk *walk)
         drop(&before);
         if (result <= 0)
             break;
+        walk->slow = true;
         result = slow_pass(walk, result);
         if (result)
             break;

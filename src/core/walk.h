@@ -78,6 +78,7 @@ struct vr_walk {
     uint64_t seq;   /* of the dentry cache when this pass began */
     uint32_t tries; /* passes that failed since the mark */
     bool started, final, stepping, anchored, peeked, locked;
+    bool slow;                     /* the backend was asked */
     bool aged;                     /* it passed over what others may change */
     struct vr_inode *peeked_inode; /* whose attributes were peeked at, not held */
     uint32_t peeked_seq;           /* and its attr_seq */

@@ -216,6 +216,9 @@ static inline int32_t find_child(struct vr_walk *walk)
         const struct vr_inode *inode = LOAD(dir->inode);
         return inode && LOAD(inode->unlinked) ? -VRIFT_ENOENT : -VRIFT_ENAMETOOLONG;
     }
+    uint64_t age = LOAD(walk->path.mount->names_age);
+    if (age != VR_AGE_STABLE)
+        walk->aged = true;
     bool complete = LOAD(dir->flags) & VR_DENTRY_COMPLETE;
     walk->child = vr_dcache_find_at(&walk->task->vfs->dcache, dir, &walk->last, walk->seq);
     if (!walk->child) {
@@ -225,9 +228,6 @@ static inline int32_t find_child(struct vr_walk *walk)
         return -VRIFT_ENOENT;
     }
     const struct vr_inode *inode = LOAD(walk->child->inode);
-    uint64_t age = LOAD(walk->path.mount->names_age);
-    if (age != VR_AGE_STABLE)
-        walk->aged = true;
     if ((inode && LOAD(inode->stale)) || (age != VR_AGE_STABLE && !is_current(walk, walk->child, age)))
         return VR_WALK_NEED_LOOKUP;
     walk->hits++;
