@@ -134,7 +134,7 @@ static bool is_overtaken(vrift_sb *sb, const struct answer *answer)
         return false;
     for (uint32_t i = 0; i < answer->count; i++)
         if (answer->fresh[i]->inode)
-            atomic_store_explicit(&answer->fresh[i]->inode->stale, 1, memory_order_relaxed);
+            vr_inode_doubt(answer->fresh[i]->inode);
     return true;
 }
 
