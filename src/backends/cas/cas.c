@@ -4,6 +4,8 @@
  * hard links are one inode; nothing is allocated for a node, and nothing is forgotten. All slots that would change
  * something are left out.
  */
+#include "platform/os.h"
+
 #include <vrift/backends.h>
 #include <vrift/error.h>
 #include <vrift/snapshot.h>
@@ -64,6 +66,7 @@ static int32_t VRIFT_CALLBACK capability(void *self, uint32_t capability, struct
     case VRIFT_CAPABILITY_USER_XATTRS:
     case VRIFT_CAPABILITY_ACLS:
     case VRIFT_CAPABILITY_SPARSE_FILES:
+    case VRIFT_CAPABILITY_MMAP:
     case VRIFT_CAPABILITY_STABLE_INODES:
     case VRIFT_CAPABILITY_CASE_SENSITIVE:
     case VRIFT_CAPABILITY_DIGEST:
@@ -71,11 +74,7 @@ static int32_t VRIFT_CALLBACK capability(void *self, uint32_t capability, struct
         return 0;
     case VRIFT_CAPABILITY_TRUSTED_XATTRS:
     case VRIFT_CAPABILITY_LOCKS:
-    case VRIFT_CAPABILITY_CLONE:
         answer.error = -VRIFT_EOPNOTSUPP;
-        break;
-    case VRIFT_CAPABILITY_MMAP:
-        answer.error = -VRIFT_ENODEV;
         break;
     default:
         if (capability == 0 || capability >= VRIFT_CAPABILITY_COUNT)
@@ -225,6 +224,65 @@ static int64_t VRIFT_CALLBACK listxattr(void *self, const struct vrift_node *nod
     return vrift_snapshot_listxattr(self, entry_of(node), buf, len);
 }
 
+/* -- Mappings ----------------------------------------------------------------------------------------------------- */
+
+/* What is to be mapped of a file of this size, in memory of its own that has the file's end. */
+static int32_t copy_content(vrift_snapshot *snapshot, uint64_t entry, uint64_t size,
+                            const struct vrift_map_range *range, int32_t *fd)
+{
+    uint8_t buf[16384];
+    int32_t memory = vr_os_memory_new();
+    int32_t error = memory < 0 ? memory : vr_os_memory_resize(memory, size);
+    uint64_t end = range->length < size - range->offset ? range->offset + range->length : size;
+    for (uint64_t at = range->offset; !error && at < end;) {
+        size_t part = end - at < sizeof buf ? (size_t)(end - at) : sizeof buf;
+        int64_t got = vrift_snapshot_pread(snapshot, entry, buf, part, at);
+        if (got <= 0)
+            error = got < 0 ? (int32_t)got : -VRIFT_EIO;
+        else
+            error = vr_os_memory_write(memory, buf, (size_t)got, at);
+        at += got > 0 ? (uint64_t)got : 0;
+    }
+    if (error && memory >= 0)
+        vr_os_memory_close(memory);
+    *fd = memory;
+    return error;
+}
+
+/* A blob that is a file of its own is mapped as it lies in the store; another one is copied. */
+static int32_t VRIFT_CALLBACK map(void *self, const struct vrift_node *node, void *file,
+                                  const struct vrift_map_range *range, struct vrift_map_place *out)
+{
+    uint64_t entry = entry_of(node), start = 0;
+    struct vrift_stat attr;
+    int32_t fd = -1;
+    (void)file;
+    int32_t error = vrift_snapshot_open_blob(self, entry, &fd, &start);
+    if (!error && start != 0) {
+        vr_os_memory_close(fd);
+        error = -VRIFT_EOPNOTSUPP;
+    }
+    if (error == -VRIFT_EOPNOTSUPP || error == -VRIFT_ENODATA) {
+        error = vrift_snapshot_stat(self, entry, &attr);
+        if (!error && range->offset >= attr.size)
+            attr.size = range->offset; /* nothing to copy: all of it lies beyond the end */
+        if (!error)
+            error = copy_content(self, entry, attr.size, range, &fd);
+    }
+    if (error)
+        return error;
+    error = vr_os_map_range(fd, range, &out->address);
+    vr_os_memory_close(fd);
+    return error;
+}
+
+static void VRIFT_CALLBACK unmap(void *self, const struct vrift_node *node, const struct vrift_map_place *mapping)
+{
+    (void)self;
+    (void)node;
+    vr_os_unmap(mapping->address, (size_t)mapping->range.length);
+}
+
 static const struct vrift_backend_ops ops = {
     .size = sizeof ops,
     .name = "cas",
@@ -241,6 +299,8 @@ static const struct vrift_backend_ops ops = {
     .seek = seek,
     .getxattr = getxattr,
     .listxattr = listxattr,
+    .map = map,
+    .unmap = unmap,
 };
 
 int32_t vrift_cas_new(vrift_vfs *vfs, vrift_snapshot *snapshot, vrift_sb **out)

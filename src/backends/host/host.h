@@ -94,6 +94,7 @@ struct vr_hostfs {
     int has_trusted_xattrs;
     int has_acls;
     int has_holes;
+    int can_clone;
     uint64_t type;       /* the host's magic number of the file system */
     vr_os_rwlock moving; /* written while names move, read while one is followed from a node's place */
     vr_os_mutex book;    /* guards what follows, and the nodes */
@@ -252,6 +253,24 @@ void vr_hostwatch_forget(struct vr_hostfs *fs, struct vr_hostnode *dir);
 
 int32_t VRIFT_CALLBACK vr_hostwatch_start(void *self, vrift_notice_fn receive, void *payload);
 void VRIFT_CALLBACK vr_hostwatch_drain(void *self);
+
+/* -- hostspace.c --------------------------------------------------------------------------------------------------- */
+
+int32_t VRIFT_CALLBACK vr_hostspace_fallocate(void *self, const struct vrift_node *node, void *file, uint64_t mode,
+                                              uint64_t offset, uint64_t length);
+int64_t VRIFT_CALLBACK vr_hostspace_copy(void *self, const struct vrift_node *from, void *from_file,
+                                         uint64_t from_offset, const struct vrift_node *to, void *to_file,
+                                         uint64_t to_offset, uint64_t length, uint64_t flags);
+int32_t VRIFT_CALLBACK vr_hostspace_map(void *self, const struct vrift_node *node, void *file,
+                                        const struct vrift_map_range *range, struct vrift_map_place *out);
+int32_t VRIFT_CALLBACK vr_hostspace_map_sync(void *self, const struct vrift_node *node,
+                                             const struct vrift_map_place *mapping, uint64_t offset, uint64_t length,
+                                             uint64_t flags);
+void VRIFT_CALLBACK vr_hostspace_unmap(void *self, const struct vrift_node *node,
+                                       const struct vrift_map_place *mapping);
+
+/* Makes two files of the host share blocks; -VRIFT_EOPNOTSUPP where that cannot be. */
+int32_t vr_hostspace_clone(int from, uint64_t from_offset, int to, uint64_t to_offset, uint64_t length);
 
 /* -- hostfs.c ------------------------------------------------------------------------------------------------------ */
 

@@ -84,7 +84,8 @@ static int32_t VRIFT_CALLBACK sync_all(void *self)
     .readdir = vr_hostname_readdir, .open = vr_hostfile_open, .release = vr_hostfile_release,                          \
     .pread = vr_hostfile_pread, .seek = vr_hostfile_seek, .getxattr = vr_hostattr_getxattr,                            \
     .listxattr = vr_hostattr_listxattr, .revalidate = vr_hostname_revalidate, .watch = vr_hostwatch_start,             \
-    .drain = vr_hostwatch_drain
+    .drain = vr_hostwatch_drain, .map = vr_hostspace_map, .map_sync = vr_hostspace_map_sync,                           \
+    .unmap = vr_hostspace_unmap
 
 const struct vrift_backend_ops vr_hostfs_read_only_ops = {
     SLOTS_THAT_READ,
@@ -102,6 +103,8 @@ const struct vrift_backend_ops vr_hostfs_ops = {
     .fsync = vr_hostfile_fsync,
     .setxattr = vr_hostattr_setxattr,
     .removexattr = vr_hostattr_removexattr,
+    .fallocate = vr_hostspace_fallocate,
+    .copy_range = vr_hostspace_copy,
 };
 
 /* Takes over fd. The file system holds the root by one reference, that of the node returned by intern. */

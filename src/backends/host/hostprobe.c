@@ -39,11 +39,18 @@ static int has_acls(int fd)
     return size >= 0 || size == -VRIFT_ENODATA;
 }
 
+/* A range within one file is enough: what cannot share within a file cannot share at all. */
+static int can_clone(int fd)
+{
+    return ftruncate(fd, 1 << 20) == 0 && vr_hostspace_clone(fd, 0, fd, 1 << 19, 1 << 18) == 0;
+}
+
 static void probe_by_file(struct vr_hostfs *fs, int fd)
 {
     fs->can_tmpfile = 1;
     fs->can_chown = fchown(fd, 1, 1) == 0;
     fs->has_holes = ftruncate(fd, 1 << 20) == 0 && lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO;
+    fs->can_clone = can_clone(fd);
     close(fd);
 }
 
@@ -108,12 +115,11 @@ static void answer_one(const struct vr_hostfs *fs, uint32_t capability, struct v
         answer(out, fs->can_tmpfile, 1, -VRIFT_EOPNOTSUPP);
         break;
     case VRIFT_CAPABILITY_LOCKS:
-    case VRIFT_CAPABILITY_CLONE:
     case VRIFT_CAPABILITY_DIGEST:
         answer(out, 0, 0, -VRIFT_EOPNOTSUPP);
         break;
-    case VRIFT_CAPABILITY_MMAP:
-        answer(out, 0, 0, -VRIFT_ENODEV);
+    case VRIFT_CAPABILITY_CLONE:
+        answer(out, fs->can_clone, 1, -VRIFT_EOPNOTSUPP);
         break;
     default:
         answer(out, 1, 0, 0);
@@ -130,6 +136,7 @@ static int is_change(uint32_t capability)
     case VRIFT_CAPABILITY_TRUNCATE:
     case VRIFT_CAPABILITY_SET_TIMES:
     case VRIFT_CAPABILITY_TMPFILE:
+    case VRIFT_CAPABILITY_CLONE:
     case VRIFT_CAPABILITY_ATOMIC_RENAME:
     case VRIFT_CAPABILITY_RENAME_EXCHANGE:
     case VRIFT_CAPABILITY_RENAME_NOREPLACE:

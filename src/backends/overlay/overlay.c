@@ -36,6 +36,7 @@ static bool needs_upper(uint32_t capability)
     case VRIFT_CAPABILITY_ACLS:
     case VRIFT_CAPABILITY_SYMLINKS:
     case VRIFT_CAPABILITY_SPARSE_FILES:
+    case VRIFT_CAPABILITY_MMAP:
     case VRIFT_CAPABILITY_CASE_SENSITIVE:
     case VRIFT_CAPABILITY_STABLE_INODES:
     case VRIFT_CAPABILITY_UNLINKED_OPEN:
@@ -55,8 +56,6 @@ static int32_t VRIFT_CALLBACK capability(void *self, uint32_t number, struct vri
         *out = (struct vrift_capability){.error = -VRIFT_EINVAL};
         return 0;
     case VRIFT_CAPABILITY_LOCKS:
-    case VRIFT_CAPABILITY_CLONE:
-    case VRIFT_CAPABILITY_MMAP:
     case VRIFT_CAPABILITY_DIGEST:
         *out = (struct vrift_capability){.error = -VRIFT_EOPNOTSUPP};
         return 0;
@@ -149,7 +148,8 @@ static int32_t VRIFT_CALLBACK sync_all(void *self)
     .readlink = vr_overlay_attr_readlink, .readdir = vr_overlay_readdir, .open = vr_overlay_io_open,                   \
     .release = vr_overlay_io_release, .pread = vr_overlay_io_pread, .seek = vr_overlay_io_seek,                        \
     .getxattr = vr_overlay_attr_getxattr, .listxattr = vr_overlay_attr_listxattr,                                      \
-    .revalidate = vr_overlay_lookup_revalidate
+    .revalidate = vr_overlay_lookup_revalidate, .map = vr_overlay_space_map, .map_sync = vr_overlay_space_map_sync,    \
+    .unmap = vr_overlay_space_unmap
 
 /* Without an upper; the core says -VRIFT_EROFS where a slot is missing. */
 static const struct vrift_backend_ops read_only_ops = {
@@ -168,6 +168,8 @@ static const struct vrift_backend_ops ops = {
     .fsync = vr_overlay_io_fsync,
     .setxattr = vr_overlay_attr_setxattr,
     .removexattr = vr_overlay_attr_removexattr,
+    .fallocate = vr_overlay_space_fallocate,
+    .copy_range = vr_overlay_space_copy,
 };
 
 /* -- The constructor ---------------------------------------------------------------------------------------------- */

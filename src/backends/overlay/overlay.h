@@ -273,7 +273,7 @@ typedef int32_t (*vr_overlay_scan_fn)(const char *name, uint32_t length, uint32_
 int32_t vr_overlay_readdir_scan(const struct vr_overlay *overlay, uint32_t layer, int32_t fd, vr_overlay_scan_fn fn,
                                 void *payload);
 
-/* -- overlay_io.c, overlay_attr.c: one file ----------------------------------------------------------------------- */
+/* -- overlay_io.c, overlay_space.c, overlay_attr.c: one file ----------------------------------------------------------------------- */
 
 int32_t VRIFT_CALLBACK vr_overlay_io_open(void *self, const struct vrift_node *node, uint64_t flags, void **file);
 int32_t VRIFT_CALLBACK vr_overlay_io_release(void *self, const struct vrift_node *node, void *file);
@@ -284,6 +284,22 @@ int64_t VRIFT_CALLBACK vr_overlay_io_pwrite(void *self, const struct vrift_node 
 int32_t VRIFT_CALLBACK vr_overlay_io_fsync(void *self, const struct vrift_node *node, void *file);
 int64_t VRIFT_CALLBACK vr_overlay_io_seek(void *self, const struct vrift_node *node, void *file, uint64_t offset,
                                           int32_t whence);
+
+/* The descriptor of an open file's layer of now, and the task that has it. */
+int32_t vr_overlay_io_descriptor(struct vr_overlay *overlay, void *open, vrift_task **task);
+
+int32_t VRIFT_CALLBACK vr_overlay_space_fallocate(void *self, const struct vrift_node *node, void *file, uint64_t mode,
+                                                  uint64_t offset, uint64_t length);
+int64_t VRIFT_CALLBACK vr_overlay_space_copy(void *self, const struct vrift_node *from, void *from_file,
+                                             uint64_t from_offset, const struct vrift_node *to, void *to_file,
+                                             uint64_t to_offset, uint64_t length, uint64_t flags);
+int32_t VRIFT_CALLBACK vr_overlay_space_map(void *self, const struct vrift_node *node, void *file,
+                                            const struct vrift_map_range *range, struct vrift_map_place *out);
+int32_t VRIFT_CALLBACK vr_overlay_space_map_sync(void *self, const struct vrift_node *node,
+                                                 const struct vrift_map_place *mapping, uint64_t offset,
+                                                 uint64_t length, uint64_t flags);
+void VRIFT_CALLBACK vr_overlay_space_unmap(void *self, const struct vrift_node *node,
+                                           const struct vrift_map_place *mapping);
 
 int32_t VRIFT_CALLBACK vr_overlay_attr_set(void *self, const struct vrift_node *node, void *file,
                                            const struct vrift_setattr *set, struct vrift_stat *out);

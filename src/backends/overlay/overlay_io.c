@@ -94,9 +94,9 @@ int32_t VRIFT_CALLBACK vr_overlay_io_release(void *self, const struct vrift_node
     return result;
 }
 
-/* The descriptor to read from now, and its task. */
-static int32_t current(struct vr_overlay *overlay, struct open_file *file, vrift_task **task)
+int32_t vr_overlay_io_descriptor(struct vr_overlay *overlay, void *open, vrift_task **task)
 {
+    struct open_file *file = open;
     struct vr_overlay_node *node = file->node;
     int32_t result = 0, upper = file->upper;
     if (upper < 0 && node->upper >= 0) {
@@ -133,7 +133,7 @@ int64_t VRIFT_CALLBACK vr_overlay_io_pread(void *self, const struct vrift_node *
 {
     vrift_task *task;
     (void)node;
-    int32_t fd = current(self, file, &task);
+    int32_t fd = vr_overlay_io_descriptor(self, file, &task);
     return fd < 0 ? fd : vrift_pread(task, fd, buf, len, offset);
 }
 
@@ -187,6 +187,6 @@ int64_t VRIFT_CALLBACK vr_overlay_io_seek(void *self, const struct vrift_node *n
 {
     vrift_task *task;
     (void)node;
-    int32_t fd = current(self, file, &task);
+    int32_t fd = vr_overlay_io_descriptor(self, file, &task);
     return fd < 0 ? fd : vrift_lseek(task, fd, (int64_t)offset, whence);
 }
