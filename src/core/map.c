@@ -121,8 +121,7 @@ void vrift_map_free(vrift_mapping *map)
     vrift_file *file = map->file;
     struct vr_inode *inode = file->path.dentry->inode;
     vr_dispatch_unmap(inode, &map->mapping);
-    if (is_written(&map->mapping.range))
-        vr_inode_attr_forget(inode);
+    vr_inode_attr_forget(inode); /* also of a private one: pages of memory that were only looked at may be in use now */
     vr_alloc_free(file->vfs->allocator, map);
     vrift_file_unref(file);
 }

@@ -69,6 +69,9 @@ struct oracle_calls {
     int64_t (*getxattr)(void *self, const char *path, const char *name, void *buf, size_t len);
     int64_t (*listxattr)(void *self, const char *path, char *buf, size_t len);
     int64_t (*fgetxattr)(void *self, int fd, const char *name, void *buf, size_t len);
+    /* A shared mapping to read and write of one page; NULL if it fails. */
+    void *(*map)(void *self, int fd);
+    void (*unmap)(void *self, void *address);
 };
 
 struct oracle_answer {
@@ -102,6 +105,7 @@ void oracle_description_questions(struct oracle *o);
 void oracle_permission_questions(struct oracle *o);
 void oracle_mount_questions(struct oracle *o);
 void oracle_listing_questions(struct oracle *o);
+void oracle_mapping_questions(struct oracle *o);
 void oracle_xattr_questions(struct oracle *o);
 void oracle_further_questions(struct oracle *o);
 

@@ -19,7 +19,7 @@ static int make_image(const char *kind, const char *image, unsigned mebibytes)
     int failed = ftruncate(fd, (off_t)mebibytes << 20);
     close(fd);
     const char *options = strcmp(kind, "xfs") == 0    ? "xfs -q -m reflink=1"
-                          : strcmp(kind, "ext4") == 0 ? "ext4 -q"
+                          : strcmp(kind, "ext4") == 0 ? "ext4 -q -b 4096"
                                                       : kind;
     char command[4300];
     snprintf(command, sizeof command, "mkfs.%s '%s' >/dev/null 2>&1", options, image);

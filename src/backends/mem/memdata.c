@@ -67,7 +67,7 @@ void **vr_mempage_make_place(const struct vrift_allocator *allocator, struct vr_
 static uint64_t next_page(const void *at, unsigned level, uint64_t from, int written)
 {
     if (level == 0)
-        return from == 0 && (!written || ((const struct vr_mempage *)at)->capacity) ? 0 : UINT64_MAX;
+        return from == 0 && (!written || vr_mempage_is_data(at)) ? 0 : UINT64_MAX;
     const struct vr_memdata_block *block = at;
     unsigned shift = FANOUT_BITS * (level - 1);
     uint64_t first = from >> shift;
@@ -216,7 +216,7 @@ static int32_t make_page(struct vr_memdata_pool *pool, struct vr_memdata *data, 
     }
     memset(grown->bytes + old, 0, capacity - old);
     grown->capacity = capacity;
-    grown->fresh = 0;
+    grown->fresh = grown->zeroed = 0;
     if (!page)
         data->pages++;
     *place = grown;
@@ -281,7 +281,7 @@ uint64_t vr_memdata_seek(const struct vr_memdata *data, uint64_t offset, uint64_
     }
     uint64_t at = index;
     const struct vr_mempage *page;
-    while (at * VR_MEM_PAGE < size && (page = find_page(data, at)) && page->capacity)
+    while (at * VR_MEM_PAGE < size && (page = find_page(data, at)) && vr_mempage_is_data(page))
         at++;
     if (at == index)
         return offset;

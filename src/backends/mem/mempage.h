@@ -14,10 +14,17 @@ struct vr_memdata_block {
 
 /* A page holds only as many bytes as were ever written to it, so that a small file stays small. */
 struct vr_mempage {
-    uint32_t capacity; /* at most VR_MEM_PAGE; what lies beyond reads as zeroes. 0: allocated, never written */
-    uint32_t fresh;    /* made by the allocation that is going on */
+    uint32_t capacity; /* at most VR_MEM_PAGE; what lies beyond reads as zeroes */
+    uint16_t fresh;    /* made by the allocation that is going on */
+    uint16_t zeroed;   /* without capacity: counts as written all the same */
     uint8_t bytes[];
 };
+
+/* Data, in the sense of lseek(2); else it is only allocated. */
+static inline int vr_mempage_is_data(const struct vr_mempage *page)
+{
+    return page->capacity || page->zeroed;
+}
 
 /* Whether a tree of this height can hold the page. Eleven levels hold every index of 64 bits. */
 static inline int vr_mempage_fits(uint64_t index, unsigned height)

@@ -250,8 +250,11 @@ static int32_t copy_out(const struct vr_memdata *data, int fd, uint64_t size)
     int32_t error = vr_os_memory_resize(fd, size);
     for (uint64_t at = 0; !error && (at = vr_memspace_next(data, at, 0)) != NOWHERE; at++) {
         uint64_t offset = at * VR_MEM_PAGE;
-        if (offset >= size || vr_memspace_next(data, at, 1) != at) {
+        int is_data = vr_memspace_next(data, at, 1) == at;
+        if (offset >= size || !is_data) {
             error = vr_os_memory_allocate(fd, offset, VR_MEM_PAGE);
+            if (!error && is_data) /* behind the end: only allocating it again makes it data there */
+                error = vr_os_memory_allocate(fd, offset, VR_MEM_PAGE);
             continue;
         }
         size_t part = size - offset < VR_MEM_PAGE ? (size_t)(size - offset) : VR_MEM_PAGE;

@@ -14,16 +14,20 @@ static void **place_of(struct vr_memdata *data, uint64_t index)
     return place && *place ? place : NULL;
 }
 
-/* Ends an allocation: frees the pages it made, or keeps them. */
+/*
+ * Ends an allocation: frees the pages it made, or keeps them. A page that had been allocated before and not written is
+ * data once it is allocated again; that is how tmpfs happens to do it, and lseek(2) shows it.
+ */
 static void settle(struct vr_memdata_pool *pool, struct vr_memdata *data, uint64_t first, uint64_t end, int keep)
 {
     for (uint64_t index = first; index < end; index++) {
         void **place = place_of(data, index);
         struct vr_mempage *page = place ? *place : NULL;
-        if (!page || !page->fresh)
-            continue;
-        page->fresh = 0;
-        if (keep)
+        if (page && keep) {
+            page->zeroed = !page->fresh && !page->capacity;
+            page->fresh = 0;
+        }
+        if (!page || keep || !page->fresh)
             continue;
         vr_alloc_free(pool->allocator, page);
         *place = NULL;
@@ -116,6 +120,7 @@ int32_t vr_memspace_zero(struct vr_memdata_pool *pool, struct vr_memdata *data, 
     for (uint64_t index = first; index < end; index++) {
         void **place = place_of(data, index);
         struct vr_mempage *page = *place;
+        page->zeroed = 0;
         if (!page->capacity)
             continue;
         page->capacity = 0;

@@ -146,7 +146,6 @@ const struct oracle_omission oracle_left[] = {
     {107, 107, "fchmod on O_PATH (the interface has fchmodat with AT_EMPTY_PATH: asked as 200)"},
     {119, 123, "flock, POSIX and OFD locks"},
     {169, 169, "magic links below /proc"},
-    {188, 189, "MAP_SHARED"},
     {0, 0, NULL},
 };
 
@@ -160,6 +159,7 @@ void oracle_ask_everything(struct oracle *oracle)
     oracle_permission_questions(oracle);
     oracle_mount_questions(oracle);
     oracle_listing_questions(oracle);
+    oracle_mapping_questions(oracle);
     oracle_xattr_questions(oracle);
     oracle_further_questions(oracle);
 }

@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -273,6 +274,19 @@ static int64_t k_fgetxattr(void *self, int fd, const char *name, void *buf, size
     return answer(fgetxattr(fd, name, buf, len));
 }
 
+static void *k_map(void *self, int fd)
+{
+    (void)self;
+    void *address = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return address == MAP_FAILED ? NULL : address;
+}
+
+static void k_unmap(void *self, void *address)
+{
+    (void)self;
+    munmap(address, 4096);
+}
+
 const struct oracle_calls oracle_kernel_calls = {
     .name = "the kernel",
     .openat = k_openat,
@@ -310,6 +324,8 @@ const struct oracle_calls oracle_kernel_calls = {
     .getxattr = k_getxattr,
     .listxattr = k_listxattr,
     .fgetxattr = k_fgetxattr,
+    .map = k_map,
+    .unmap = k_unmap,
 };
 
 int oracle_enter_kernel(const char *root)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* Questions 184 to 199 less the mappings: listings and extended attributes. */
+/* Questions 184 to 199: listings, mappings and extended attributes. */
 #include "oracle/oracle.h"
 
 #define ASK(number, question, result) oracle_note(o, (number), (question), "%s", oracle_word(result))
@@ -73,6 +73,26 @@ void oracle_listing_questions(struct oracle *o)
     oracle_note(o, 187, "lseek(dir,0) rereads (sees new1)", "%s", oracle_truth(was_seen(reading, "new1")));
     o->calls->close(o->self, fd);
     free(reading);
+}
+
+void oracle_mapping_questions(struct oracle *o)
+{
+    char text[3] = "";
+    oracle_fresh(o);
+    oracle_touch(o, "f", "");
+    o->calls->truncate(o->self, "f", 4096);
+    int fd = (int)o->calls->openat(o->self, AT, "f", VRIFT_O_RDWR, 0);
+    int other = (int)o->calls->openat(o->self, AT, "f", VRIFT_O_RDWR, 0);
+    char *map = o->calls->map(o->self, fd);
+    assert_non_null(map);
+    o->calls->pwrite(o->self, other, "Z", 1, 0);
+    oracle_note(o, 188, "MAP_SHARED sees pwrite", "b'%c'", map[0]);
+    map[1] = 'Y';
+    o->calls->read(o->self, other, text, 2);
+    oracle_note(o, 189, "read sees MAP_SHARED store w/o msync", "b'%s'", text);
+    o->calls->unmap(o->self, map);
+    o->calls->close(o->self, other);
+    o->calls->close(o->self, fd);
 }
 
 static int64_t set(struct oracle *o, const char *path, const char *name, const char *value, uint64_t flags)

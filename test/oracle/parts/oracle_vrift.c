@@ -7,6 +7,7 @@
 struct vrift_side {
     vrift_vfs *vfs;
     vrift_task *task;
+    vrift_mapping *mapping;
 };
 
 static vrift_task *task_of(void *self)
@@ -225,6 +226,21 @@ static int64_t v_fgetxattr(void *self, int fd, const char *name, void *buf, size
     return vrift_fgetxattr(side->task, fd, name, buf, len);
 }
 
+static void *v_map(void *self, int fd)
+{
+    struct vrift_side *side = self;
+    if (vrift_map(side->task, fd, 0, 4096, VRIFT_PROT_READ | VRIFT_PROT_WRITE, VRIFT_MAP_SHARED, &side->mapping) < 0)
+        return NULL;
+    return vrift_map_address(side->mapping);
+}
+
+static void v_unmap(void *self, void *address)
+{
+    struct vrift_side *side = self;
+    (void)address;
+    vrift_map_free(side->mapping);
+}
+
 const struct oracle_calls oracle_vrift_calls = {
     .name = "libvrift",
     .openat = v_openat,
@@ -262,6 +278,8 @@ const struct oracle_calls oracle_vrift_calls = {
     .getxattr = v_getxattr,
     .listxattr = v_listxattr,
     .fgetxattr = v_fgetxattr,
+    .map = v_map,
+    .unmap = v_unmap,
 };
 
 void *oracle_vrift_new(void)
