@@ -136,12 +136,12 @@ static int32_t check_copy(const struct transfer *transfer, int64_t from, int64_t
             return error;
         if (*count > most)
             *count = most;
+        if (*count > INT64_MAX - target)
+            *count = INT64_MAX - target;
     }
     if (source == transfer->out->path.dentry->inode && target + *count > first && target < first + *count)
         return -VRIFT_EINVAL;
-    if (from < 0 || to < 0)
-        return -VRIFT_EINVAL;
-    return *count > (uint64_t)INT64_MAX - target ? -VRIFT_EINVAL : 0;
+    return from < 0 || to < 0 ? -VRIFT_EINVAL : 0;
 }
 
 /* By the backend, if both files are its own and it can. */

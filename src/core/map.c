@@ -10,8 +10,8 @@
 #include <vrift/file.h>
 #include <vrift/map.h>
 
-/* Longer than any address space of today, though shorter than what overflows. */
-#define LONGEST (1ULL << 56)
+/* What no process can map: refused before what is wrong with the flags, as by mmap(2). */
+#define LONGEST (1ULL << 47)
 
 struct vrift_mapping {
     vrift_file *file; /* held */

@@ -40,6 +40,7 @@ int64_t side_sendfile(struct side *side, int64_t out, int64_t in, int64_t *offse
 int64_t side_fstat(struct side *side, int64_t fd, struct vrift_stat *out);
 int64_t side_mkfifo(struct side *side, const char *path);
 int64_t side_chmod(struct side *side, const char *path, uint32_t mode);
+int64_t side_set_mtime(struct side *side, const char *path, int64_t sec);
 int64_t side_unlink(struct side *side, const char *path);
 
 /* 0 and the address, or an error. One at a time. */

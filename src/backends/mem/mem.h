@@ -93,11 +93,13 @@ struct vr_memmapping {
     struct vr_memmapping *next;
     void *address;
     struct vrift_map_range range;
+    uint64_t sum; /* of a shared one to write: of its bytes when the inode last knew of all stores */
 };
 struct vr_memshared {
     int fd;
     uint64_t charged;              /* pages counted in the pool: what is in use and what mappings may take */
     struct vrift_timespec changed; /* when the memory was last changed, as far as the inode knows */
+    int written;                   /* by calls, since the sums were taken: they tell nothing */
     struct vr_memmapping *mappings;
 };
 
@@ -123,6 +125,9 @@ void vr_memshared_dispose(struct vr_memdata_pool *pool, struct vr_memdata *data)
 /* Counts what a mapping may take and takes it into the list; -VRIFT_ENOSPC. And the end of that. */
 int32_t vr_memshared_enter(struct vr_memdata_pool *pool, struct vr_memdata *data, struct vr_memmapping *mapping);
 void vr_memshared_leave(struct vr_memdata_pool *pool, struct vr_memdata *data, struct vr_memmapping *mapping);
+
+/* A sum of the bytes in a range of the file, in which zeroes count as little as holes. */
+uint64_t vr_memshared_sum(const struct vr_memdata *data, const struct vrift_map_range *range);
 
 /* Pages in use; and whether stores to mappings changed bytes since the inode last knew, and when. */
 int vr_memshared_look(const struct vr_memdata *data, uint64_t *pages, struct vrift_timespec *when);
@@ -298,6 +303,9 @@ void VRIFT_CALLBACK vr_memmap_unmap(void *self, const struct vrift_node *node, c
 
 /* Takes over the time of stores to mappings, before the inode changes in another way. With the lock held. */
 void vr_memmap_notice(struct vr_memnode *node);
+
+/* Likewise, and looks at the bytes of mappings for stores that the system did not notice. */
+void vr_memmap_notice_all(struct vr_memnode *node);
 
 /* -- memxattr.c ---------------------------------------------------------------------------------------------------- */
 

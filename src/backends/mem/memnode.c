@@ -242,6 +242,8 @@ int32_t VRIFT_CALLBACK vr_memnode_setattr(void *self, const struct vrift_node *n
         return -VRIFT_EOPNOTSUPP;
     struct vrift_timespec now;
     vr_os_rwlock_write(&inode->lock);
+    if (set->mask & VRIFT_SET_MTIME)
+        vr_memmap_notice_all(inode);
     vr_memmap_notice(inode);
     if (set->mask & VRIFT_SET_SIZE) {
         int32_t error = vr_memdata_resize(&fs->pool, &inode->data, inode->size, set->length);

@@ -74,6 +74,7 @@ static void settle_changed(struct vr_memdata_pool *pool, struct vr_memdata *data
     uint64_t pages;
     settle(pool, data);
     vr_os_memory_stat(data->shared->fd, &pages, &data->shared->changed);
+    data->shared->written = 1;
 }
 
 /* Counts the pages that a change of bytes will take; settle() corrects it. */
@@ -93,6 +94,30 @@ int vr_memshared_look(const struct vr_memdata *data, uint64_t *pages, struct vri
     vr_os_memory_stat(data->shared->fd, pages, when);
     const struct vrift_timespec *known = &data->shared->changed;
     return when->sec != known->sec || when->nsec != known->nsec;
+}
+
+static uint64_t mix(uint64_t sum, uint64_t word)
+{
+    sum = (sum ^ word) * 0x9e3779b97f4a7c15ULL;
+    return sum ^ (sum >> 29);
+}
+
+/* Not to be fooled by somebody who means to, but by nobody else. */
+uint64_t vr_memshared_sum(const struct vr_memdata *data, const struct vrift_map_range *range)
+{
+    uint64_t page[VR_MEM_PAGE / sizeof(uint64_t)], sum = 0, end = range->offset + range->length;
+    int fd = data->shared->fd;
+    for (uint64_t at = vr_os_memory_seek(fd, range->offset, 1); at < end; at = vr_os_memory_seek(fd, at, 1)) {
+        uint64_t any = 0, of_page = at;
+        vr_os_memory_read(fd, page, sizeof page, at);
+        for (size_t i = 0; i < sizeof page / sizeof *page; i++) {
+            any |= page[i];
+            of_page = mix(of_page, page[i]);
+        }
+        sum = any ? mix(sum, of_page) : sum;
+        at += VR_MEM_PAGE;
+    }
+    return sum;
 }
 
 int32_t vr_memshared_enter(struct vr_memdata_pool *pool, struct vr_memdata *data, struct vr_memmapping *mapping)

@@ -115,6 +115,13 @@ int64_t side_chmod(struct side *side, const char *path, uint32_t mode)
     return EITHER(side, vrift_fchmodat(side->task, AT, path, mode, 0), fchmodat(side->dir, path, mode, 0));
 }
 
+int64_t side_set_mtime(struct side *side, const char *path, int64_t sec)
+{
+    const struct vrift_timespec ours[2] = {{0, VRIFT_UTIME_OMIT, 0}, {sec, 0, 0}};
+    const struct timespec theirs[2] = {{0, UTIME_OMIT}, {sec, 0}};
+    return EITHER(side, vrift_utimensat(side->task, AT, path, ours, 0), utimensat(side->dir, path, theirs, 0));
+}
+
 int64_t side_unlink(struct side *side, const char *path)
 {
     return EITHER(side, vrift_unlinkat(side->task, AT, path, 0), unlinkat(side->dir, path, 0));
