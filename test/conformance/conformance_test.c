@@ -61,11 +61,13 @@ int main(void)
     for (size_t i = 0; i < kind_count; i++) {
         const struct kind *kind = &kinds[i];
         add(kind, read_cases, &shared_worlds[i], BIG);
+        add(kind, mapped_cases, &shared_worlds[i], BIG);
         if (!kind->make) {
             add(kind, refuse_cases, &shared_worlds[i], BIG);
             continue;
         }
         add(kind, data_cases, NULL, EMPTY);
+        add(kind, space_cases, NULL, EMPTY);
         add(kind, name_cases, NULL, EMPTY);
         add(kind, rename_cases, NULL, EMPTY);
         add(kind, attribute_cases, NULL, EMPTY);
