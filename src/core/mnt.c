@@ -68,17 +68,12 @@ int32_t vr_mnt_new(vrift_sb *sb, struct vr_dentry *root, uint64_t flags, struct 
     return 0;
 }
 
-/* Nobody can find it any more. What was left hanging below it goes its own way. */
-static void destroy(struct vr_mount *mount, struct vr_mount *orphans, struct vr_reap *reap)
+/* Nobody can find it any more. */
+static void destroy(struct vr_mount *mount, struct vr_reap *reap)
 {
     vrift_sb *sb = mount->sb;
     assert(!mount->ns && !mount->parent && mount->peer_after == mount && !mount->master && !mount->first_slave);
     vr_dcache_reap(sb->vfs, reap);
-    while (orphans) {
-        struct vr_mount *orphan = orphans;
-        orphans = orphan->next;
-        vr_mnt_unref(orphan);
-    }
     vr_dcache_unref(mount->root);
     vr_mnt_discard(sb->vfs, mount);
     vrift_sb_unref(sb);
@@ -86,38 +81,47 @@ static void destroy(struct vr_mount *mount, struct vr_mount *orphans, struct vr_
 
 /*
  * The last reference is dropped in a write section: a walk that came from a mount left hanging below this one sees
- * either both or none.
+ * either both or none. What hung there goes its own way: it is added to `orphans`, whose references are to be dropped.
  */
-static void drop_last(struct vr_mount *mount)
+static void drop_last(struct vr_mount *mount, struct vr_mount **orphans)
 {
     vrift_vfs *vfs = mount->sb->vfs;
     struct vr_reap reap = VR_REAP_INIT;
-    struct vr_mount *orphans = NULL;
     vr_mnt_tree_lock(vfs);
     vr_dcache_write_begin(vfs);
     bool dead = atomic_fetch_sub_explicit(&mount->refs, 1, memory_order_acq_rel) == 1;
     while (dead && mount->first_child) {
         struct vr_mount *child = mount->first_child;
         vr_mnt_detach(child, &reap);
-        child->next = orphans;
-        orphans = child;
+        child->next = *orphans;
+        *orphans = child;
     }
     vr_dcache_write_end(vfs);
     vr_mnt_tree_unlock(vfs);
     if (dead)
-        destroy(mount, orphans, &reap);
+        destroy(mount, &reap);
 }
 
-void vr_mnt_unref_quietly(struct vr_mount *mount)
+static bool drop_one_of_many(struct vr_mount *mount)
 {
-    if (!mount)
-        return;
     uint32_t refs = atomic_load_explicit(&mount->refs, memory_order_relaxed);
     while (refs > 1)
         if (atomic_compare_exchange_weak_explicit(&mount->refs, &refs, refs - 1, memory_order_release,
                                                   memory_order_relaxed))
-            return;
-    drop_last(mount);
+            return true;
+    return false;
+}
+
+void vr_mnt_unref_quietly(struct vr_mount *mount)
+{
+    struct vr_mount *orphans = NULL;
+    while (mount) {
+        if (!drop_one_of_many(mount))
+            drop_last(mount, &orphans);
+        mount = orphans;
+        if (mount)
+            orphans = mount->next;
+    }
 }
 
 void vr_mnt_unref(struct vr_mount *mount)
