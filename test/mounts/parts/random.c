@@ -165,6 +165,14 @@ static void roll_step(struct random *r, struct side *ours, bool crowded, struct 
     case OP_CHDIR:
         roll_point(r, ours, s->process, 4, s->one);
         break;
+    case OP_RMDIR:
+    case OP_UNLINK:
+    case OP_RENAME:
+    case OP_EXCHANGE:
+        /* Of names, those are of interest that somebody has mounted something on. */
+        roll_point(r, ours, roll_process(r, true), 5, s->one);
+        roll_point(r, ours, roll_process(r, true), 5, s->two);
+        break;
     case OP_FORK:
         s->other = roll_process(r, false);
         if (s->other == PROCESSES)
