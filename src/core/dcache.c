@@ -397,8 +397,30 @@ void vr_dcache_reap_spare(struct vr_reap *reap, struct vr_inode *spare)
     reap->spares = spare;
 }
 
+static struct vr_dentry *next_dead(const struct vr_dentry *dentry)
+{
+    return vr_dcache_of(atomic_load_explicit(&dentry->link.next, memory_order_relaxed));
+}
+
+/* The last that died is the first in the list, but who watches hears of them in the order of their deaths. */
+static void tell_of_dead(struct vr_reap *reap)
+{
+    struct vr_dentry *reversed = NULL, *next;
+    for (struct vr_dentry *dentry = reap->dentries; dentry; dentry = next) {
+        next = next_dead(dentry);
+        atomic_store_explicit(&dentry->link.next, reversed ? &reversed->link : NULL, memory_order_release);
+        reversed = dentry;
+    }
+    reap->dentries = reversed;
+    for (struct vr_dentry *dentry = reversed; dentry; dentry = next_dead(dentry))
+        if (dentry->inode)
+            vr_watch_unused(dentry->inode);
+}
+
 void vr_dcache_reap(vrift_vfs *vfs, struct vr_reap *reap)
 {
+    if (vr_watch_any(vfs))
+        tell_of_dead(reap);
     while (reap->spares) {
         struct vr_inode *spare = reap->spares;
         reap->spares = (struct vr_inode *)(void *)atomic_load_explicit(&spare->link.next, memory_order_relaxed);
@@ -406,13 +428,11 @@ void vr_dcache_reap(vrift_vfs *vfs, struct vr_reap *reap)
     }
     while (reap->dentries) {
         struct vr_dentry *dentry = reap->dentries;
-        reap->dentries = vr_dcache_of(atomic_load_explicit(&dentry->link.next, memory_order_relaxed));
+        reap->dentries = next_dead(dentry);
         struct vr_inode *inode = dentry->inode;
         if (dentry->flags & VR_DENTRY_COUNTED)
             atomic_fetch_sub_explicit(&vfs->dcache.count[!inode], 1, memory_order_relaxed);
         free_dentry(vfs, dentry);
-        if (inode)
-            vr_watch_unused(inode);
         vr_inode_unref(inode);
     }
 }

@@ -11,7 +11,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -445,6 +447,78 @@ static void random_changes_behind_are_seen_at_once(void **state)
     }
 }
 
+/* -- Threads ------------------------------------------------------------------------------------------------------- */
+
+#define MADE 1500
+
+/* Who makes and removes files says how far he is, afterwards; who looks knows so what must be there and what not. */
+struct race {
+    struct place *p;
+    _Atomic uint32_t made, removed;
+    _Atomic bool wrong;
+};
+
+static void *make_and_remove(void *payload)
+{
+    struct race *race = payload;
+    char path[4300];
+    for (uint32_t i = 1; i <= MADE; i++) {
+        snprintf(path, sizeof path, "%s/d/f%u", race->p->path, i);
+        close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+        atomic_store(&race->made, i);
+        if (i <= 8)
+            continue;
+        snprintf(path, sizeof path, "%s/d/f%u", race->p->path, i - 8);
+        unlink(path);
+        atomic_store(&race->removed, i - 8);
+    }
+    return NULL;
+}
+
+static void *look_on(void *payload)
+{
+    struct race *race = payload;
+    vrift_task *task;
+    char path[64];
+    struct vrift_stat st;
+    if (vrift_task_new(race->p->ns, NULL, NULL, &task))
+        return NULL;
+    for (uint32_t made = 0; made < MADE && !race->wrong;) {
+        made = atomic_load(&race->made);
+        uint32_t gone = atomic_load(&race->removed);
+        snprintf(path, sizeof path, "/d/f%u", gone);
+        if (gone && vrift_statat(task, HERE, path, 0, &st) != -VRIFT_ENOENT)
+            race->wrong = true;
+        snprintf(path, sizeof path, "/d/f%u", made);
+        if (made && vrift_statat(task, HERE, path, 0, &st) != 0 && atomic_load(&race->removed) < made &&
+            atomic_load(&race->made) < made + 8)
+            race->wrong = true;
+        snprintf(path, sizeof path, "/d/f%u", made + 2); /* so that it is cached that there is none */
+        (void)vrift_statat(task, HERE, path, 0, &st);
+    }
+    vrift_task_free(task);
+    return NULL;
+}
+
+static void nobody_sees_what_was_otherwise_before_he_asked(void **state)
+{
+    (void)state;
+    static const uint64_t flags[] = {VRIFT_HOST_NOTIFY, 0};
+    for (int i = 0; i < 2; i++) {
+        struct race race = {.p = place_new(flags[i], 0)};
+        pthread_t threads[3];
+        check_ok(vrift_vfs_set_fault(race.p->vfs, NULL, NULL)); /* it counts without a lock */
+        check_ok(mkdir(at(race.p, "d"), 0755));
+        assert_int_equal(pthread_create(&threads[0], NULL, look_on, &race), 0);
+        assert_int_equal(pthread_create(&threads[1], NULL, look_on, &race), 0);
+        assert_int_equal(pthread_create(&threads[2], NULL, make_and_remove, &race), 0);
+        for (int t = 0; t < 3; t++)
+            pthread_join(threads[t], NULL);
+        assert_false(race.wrong);
+        place_free(race.p);
+    }
+}
+
 /* -- Limits and mounts --------------------------------------------------------------------------------------------- */
 
 /* In a child with namespaces of its own; the child's result. 77: they are not to be had. */
@@ -569,6 +643,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(watchers_hear_what_others_do_and_their_own_once),
         cmocka_unit_test(a_reader_that_waits_hears_of_what_others_do),
         cmocka_unit_test(random_changes_behind_are_seen_at_once),
+        cmocka_unit_test(nobody_sees_what_was_otherwise_before_he_asked),
         cmocka_unit_test(where_no_more_can_be_watched_the_host_is_asked),
         cmocka_unit_test(what_is_mounted_behind_is_seen_at_once),
     };

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -72,7 +73,7 @@ static const char *path_of(struct pair *p)
 static uint32_t mask_of(struct pair *p)
 {
     static const uint32_t hows[] = {0, 0, 0, IN_ONLYDIR, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD, IN_MASK_CREATE};
-    uint32_t mask = pick(p, 3) ? IN_ALL_EVENTS : pick(p, IN_ALL_EVENTS + 1);
+    uint32_t mask = pick(p, 3) ? IN_ALL_EVENTS : 1 + pick(p, IN_ALL_EVENTS);
     mask |= hows[pick(p, sizeof hows / sizeof hows[0])];
     return pick(p, 12) ? mask : mask | IN_ONESHOT;
 }
@@ -149,7 +150,33 @@ static void use_file(struct pair *p)
     vrift_task *task = p->w->task;
     if (kernel < 0)
         return;
-    switch (pick(p, 8)) {
+    switch (pick(p, 11)) {
+    case 8:
+        note(p, "fallocate(h%u)", h);
+        agree(p, host(fallocate(kernel, 0, 1, 5)), vrift_fallocate(task, ours, 0, 1, 5));
+        break;
+    case 9: {
+        uint32_t to = pick(p, HANDLES);
+        loff_t from_at = 0, to_at = 4096;
+        int64_t from = 0, at = 4096;
+        if (p->kernel_fd[to] < 0)
+            break;
+        note(p, "copy_file_range(h%u, h%u)", h, to);
+        agree(p, host(copy_file_range(kernel, &from_at, p->kernel_fd[to], &to_at, 4, 0)),
+              vrift_copy_file_range(task, ours, &from, p->ours_fd[to], &at, 4, 0));
+        break;
+    }
+    case 10: {
+        uint32_t to = pick(p, HANDLES);
+        struct stat a, b;
+        /* Within one file what is sent may be what was just written, or not. */
+        if (p->kernel_fd[to] < 0 || fstat(kernel, &a) || fstat(p->kernel_fd[to], &b) || a.st_ino == b.st_ino)
+            break;
+        note(p, "sendfile(h%u, h%u)", to, h);
+        agree(p, host(sendfile(p->kernel_fd[to], kernel, NULL, 3)),
+              vrift_sendfile(task, p->ours_fd[to], ours, NULL, 3));
+        break;
+    }
     case 0:
         note(p, "read(h%u)", h);
         agree(p, host(read(kernel, buf, 5)), vrift_read(task, ours, own, 5));
@@ -284,7 +311,7 @@ static void change_watches(struct pair *p)
     uint32_t mask = mask_of(p);
     note(p, "watch(%s, %x)", path, mask);
     int64_t kernel = host(inotify_add_watch(p->inotify, path, mask));
-    int64_t ours = mask & IN_ALL_EVENTS ? vrift_watch_add(p->queue, p->w->task, HERE, path, mask, 0) : kernel;
+    int64_t ours = vrift_watch_add(p->queue, p->w->task, HERE, path, mask, 0);
     agree(p, kernel, ours);
     if (kernel > p->last_wd)
         p->last_wd = (int32_t)kernel;
