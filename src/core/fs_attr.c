@@ -282,7 +282,7 @@ static int32_t truncate_locked(const vrift_cred *cred, struct vr_dentry *dentry,
     if (!error && set.mask)
         error = vr_inode_setattr(inode, handle, &set);
     if (!error)
-        vr_watch_dentry(dentry, vr_watch_of_setattr(&set));
+        vr_watch_dentry(dentry, vr_watch_of_setattr(&set) | VRIFT_IN_MODIFY);
     return error;
 }
 
