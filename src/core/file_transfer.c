@@ -81,8 +81,8 @@ static int64_t pump(struct transfer *transfer, uint64_t count, void *buffer, tak
             return taken;
         if (taken > 0)
             done += (uint64_t)taken;
-        if (taken < (int64_t)wanted)
-            break; /* at the end, or no more is taken */
+        if (got <= 0 || taken < got)
+            break; /* at the end, which may have moved by what was written, or no more is taken */
     }
     return (int64_t)done;
 }
@@ -233,7 +233,7 @@ static int32_t check_send(const struct transfer *transfer, int64_t from, int64_t
         return error;
     if (!is_valid_area(to, *count))
         return -VRIFT_EINVAL;
-    if (transfer->out->flags & VRIFT_O_APPEND || !vr_is_file(transfer->in->path.dentry->inode))
+    if (transfer->out->flags & VRIFT_O_APPEND || (*count && !vr_is_file(transfer->in->path.dentry->inode)))
         return -VRIFT_EINVAL;
     return 0;
 }

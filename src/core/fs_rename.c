@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* renameat2, after do_renameat2() and vfs_rename() of Linux. */
+#include "core/acl.h"
 #include "core/dcache.h"
 #include "core/dcachehot.h"
 #include "core/dispatch.h"
@@ -178,22 +179,34 @@ static int32_t call_backend(struct renaming *r)
     return error;
 }
 
+/* Owner, group and ACL of a new whiteout, as of any node that is made there; its permissions are none. */
+static void adopt(const struct renaming *r, struct vr_inode *whiteout)
+{
+    struct vrift_create how = {.mode = VRIFT_S_IFCHR};
+    struct vr_acl_birth birth;
+    if (vr_perm_inherit(r->cred, r->old_dir->inode, 0, &how, &birth))
+        return;
+    struct vrift_setattr set = {
+        .size = sizeof set, .mask = VRIFT_SET_UID | VRIFT_SET_GID, .uid = how.uid, .gid = how.gid};
+    if (atomic_load_explicit(&whiteout->uid, memory_order_relaxed) != set.uid ||
+        atomic_load_explicit(&whiteout->gid, memory_order_relaxed) != set.gid)
+        vr_inode_setattr(whiteout, NULL, &set);
+    if (how.acl && !vr_dispatch_setxattr(whiteout, VR_ACL_ACCESS, how.acl, how.acl_size, 0)) {
+        vr_inode_attr_forget(whiteout);
+        vr_inode_gained(whiteout, VR_MODE_ACL);
+    }
+    vr_acl_birth_end(&birth);
+}
+
 /* A whiteout belongs to who renamed. The rename is done, so what goes wrong here is not its error. */
 static void give_whiteout(struct renaming *r)
 {
     struct vr_dentry *whiteout = NULL;
     if (vr_lookup_locked(r->old_dir, &r->from->last, &r->reap, &whiteout) || !whiteout)
         return;
-    struct vr_inode *inode = whiteout->inode;
-    struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_UID | VRIFT_SET_GID, .uid = r->cred->uid};
-    const struct vr_inode *dir = r->old_dir->inode;
-    bool setgid = atomic_load_explicit(&dir->mode, memory_order_relaxed) & VRIFT_S_ISGID;
-    set.gid = setgid ? atomic_load_explicit(&dir->gid, memory_order_relaxed) : r->cred->gid;
-    vr_inode_lock(inode, VR_RANK_CHILD);
-    if (atomic_load_explicit(&inode->uid, memory_order_relaxed) != set.uid ||
-        atomic_load_explicit(&inode->gid, memory_order_relaxed) != set.gid)
-        vr_inode_setattr(inode, NULL, &set);
-    vr_inode_unlock(inode, VR_RANK_CHILD);
+    vr_inode_lock(whiteout->inode, VR_RANK_CHILD);
+    adopt(r, whiteout->inode);
+    vr_inode_unlock(whiteout->inode, VR_RANK_CHILD);
     vr_dcache_write_begin(r->sb->vfs);
     vr_dcache_unref_locked(whiteout, &r->reap);
     vr_dcache_write_end(r->sb->vfs);

@@ -132,6 +132,11 @@ struct diff_entry {
     char name[256];
 };
 
+struct diff_lock {
+    int32_t type, whence;
+    int64_t start, length;
+};
+
 #define DIFF_MOST_ENTRIES 256
 struct diff_listing {
     uint32_t count;
@@ -183,6 +188,19 @@ struct diff_calls {
                         uint64_t flags);
     int64_t (*listxattr)(void *self, int dirfd, const char *path, char *buf, size_t len, uint64_t flags);
     int64_t (*removexattr)(void *self, int dirfd, const char *path, const char *name, uint64_t flags);
+    int64_t (*fallocate)(void *self, int fd, uint64_t mode, int64_t offset, int64_t length);
+    int64_t (*copy_file_range)(void *self, int fd, int64_t *offset, int fd2, int64_t *offset2, uint64_t count);
+    int64_t (*sendfile)(void *self, int to, int from, int64_t *offset, uint64_t count);
+    int64_t (*flock)(void *self, int fd, uint64_t operation);
+    int64_t (*setlk)(void *self, int fd, bool ofd, const struct diff_lock *lock);
+    int64_t (*getlk)(void *self, int fd, bool ofd, struct diff_lock *lock);
+    int64_t (*fsetxattr)(void *self, int fd, const char *name, const void *value, size_t len, uint64_t flags);
+    int64_t (*fgetxattr)(void *self, int fd, const char *name, void *buf, size_t len);
+    int64_t (*flistxattr)(void *self, int fd, char *buf, size_t len);
+    int64_t (*fremovexattr)(void *self, int fd, const char *name);
+    int64_t (*setflags)(void *self, int fd, uint64_t flags);
+    int64_t (*getflags)(void *self, int fd, uint64_t *flags);
+    int64_t (*mount_move)(void *self, const char *from, const char *to);
     int64_t (*mount)(void *self, const char *path, uint32_t disk, uint64_t flags);
     int64_t (*bind)(void *self, const char *from, const char *to);
     int64_t (*remount)(void *self, const char *path, uint64_t flags);

@@ -6,14 +6,19 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define EACCESS 0x200 /* AT_EACCESS of faccessat2 */
@@ -363,6 +368,98 @@ static int64_t k_removexattr(void *self, int dirfd, const char *path, const char
     return answer(syscall(466 /* removexattrat */, dirfd, path, (unsigned)flags, name));
 }
 
+static int64_t k_fallocate(void *self, int fd, uint64_t mode, int64_t offset, int64_t length)
+{
+    (void)self;
+    return answer(fallocate(fd, (int)mode, offset, length));
+}
+
+static int64_t k_copy_file_range(void *self, int fd, int64_t *offset, int fd2, int64_t *offset2, uint64_t count)
+{
+    (void)self;
+    return answer(copy_file_range(fd, offset, fd2, offset2, count, 0));
+}
+
+static int64_t k_sendfile(void *self, int to, int from, int64_t *offset, uint64_t count)
+{
+    (void)self;
+    return answer(sendfile(to, from, offset, count));
+}
+
+static int64_t k_flock(void *self, int fd, uint64_t operation)
+{
+    (void)self;
+    return answer(flock(fd, (int)operation));
+}
+
+static struct flock to_flock(const struct diff_lock *lock)
+{
+    return (struct flock){
+        .l_type = (short)lock->type, .l_whence = (short)lock->whence, .l_start = lock->start, .l_len = lock->length};
+}
+
+static int64_t k_setlk(void *self, int fd, bool ofd, const struct diff_lock *lock)
+{
+    struct flock own = to_flock(lock);
+    (void)self;
+    return answer(fcntl(fd, ofd ? F_OFD_SETLK : F_SETLK, &own));
+}
+
+static int64_t k_getlk(void *self, int fd, bool ofd, struct diff_lock *lock)
+{
+    struct flock own = to_flock(lock);
+    (void)self;
+    int64_t result = answer(fcntl(fd, ofd ? F_OFD_GETLK : F_GETLK, &own));
+    *lock = (struct diff_lock){own.l_type, own.l_whence, own.l_start, own.l_len};
+    return result;
+}
+
+static int64_t k_fsetxattr(void *self, int fd, const char *name, const void *value, size_t len, uint64_t flags)
+{
+    (void)self;
+    return answer(fsetxattr(fd, name, value, len, (int)flags));
+}
+
+static int64_t k_fgetxattr(void *self, int fd, const char *name, void *buf, size_t len)
+{
+    (void)self;
+    return answer(fgetxattr(fd, name, buf, len));
+}
+
+static int64_t k_flistxattr(void *self, int fd, char *buf, size_t len)
+{
+    (void)self;
+    return answer(flistxattr(fd, buf, len));
+}
+
+static int64_t k_fremovexattr(void *self, int fd, const char *name)
+{
+    (void)self;
+    return answer(fremovexattr(fd, name));
+}
+
+static int64_t k_setflags(void *self, int fd, uint64_t flags)
+{
+    int own = (int)flags;
+    (void)self;
+    return answer(ioctl(fd, FS_IOC_SETFLAGS, &own));
+}
+
+static int64_t k_getflags(void *self, int fd, uint64_t *flags)
+{
+    int own = 0;
+    (void)self;
+    int64_t result = answer(ioctl(fd, FS_IOC_GETFLAGS, &own));
+    *flags = (uint64_t)(unsigned)own;
+    return result;
+}
+
+static int64_t k_mount_move(void *self, const char *from, const char *to)
+{
+    (void)self;
+    return answer(mount(from, to, NULL, MS_MOVE, NULL));
+}
+
 static unsigned long mount_flags(uint64_t flags)
 {
     unsigned long own = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
@@ -482,6 +579,19 @@ const struct diff_calls diff_kernel_calls = {
     .getxattr = k_getxattr,
     .listxattr = k_listxattr,
     .removexattr = k_removexattr,
+    .fallocate = k_fallocate,
+    .copy_file_range = k_copy_file_range,
+    .sendfile = k_sendfile,
+    .flock = k_flock,
+    .setlk = k_setlk,
+    .getlk = k_getlk,
+    .fsetxattr = k_fsetxattr,
+    .fgetxattr = k_fgetxattr,
+    .flistxattr = k_flistxattr,
+    .fremovexattr = k_fremovexattr,
+    .setflags = k_setflags,
+    .getflags = k_getflags,
+    .mount_move = k_mount_move,
     .mount = k_mount,
     .bind = k_bind,
     .remount = k_remount,

@@ -776,6 +776,13 @@ static void run_umount(struct diff_run *run, const struct diff_step *step)
     diff_look(run, step, false);
 }
 
+static void run_mount_move(struct diff_run *run, const struct diff_step *step)
+{
+    result_of_mounting(run, CALL(mount_move, PATH(step), PATH2(step)));
+    diff_look(run, step, false);
+    look_at_second(run, step);
+}
+
 /* -- The table ----------------------------------------------------------------------------------------------------- */
 
 const struct diff_kind diff_kinds[] = {
@@ -825,6 +832,24 @@ const struct diff_kind diff_kinds[] = {
     {"bind", 8, choose_bind, run_bind, "vrift_bind(T, VRIFT_AT_FDCWD, @p, VRIFT_AT_FDCWD, @q, 0)"},
     {"remount", 5, choose_remount, run_remount, "vrift_remount(T, VRIFT_AT_FDCWD, @p, @x1)"},
     {"umount", 12, choose_umount, run_umount, "vrift_umount(T, VRIFT_AT_FDCWD, @p, @x1)"},
+    {"mount_move", 4, choose_bind, run_mount_move, "vrift_mount_move(T, VRIFT_AT_FDCWD, @p, VRIFT_AT_FDCWD, @q, 0)"},
+    {"fallocate", 12, diff_choose_fallocate, diff_run_fallocate, "vrift_fallocate(T, @f, @a, @b, @c)"},
+    {"copy_file_range", 10, diff_choose_copy, diff_run_copy,
+     "vrift_copy_file_range(T, @f, &in /* @a */, @g, &out /* @b */, @c, 0)"},
+    {"sendfile", 6, diff_choose_copy, diff_run_sendfile, "vrift_sendfile(T, @g, @f, &in /* @a */, @c)"},
+    {"flock", 15, diff_choose_flock, diff_run_flock, "vrift_flock(T, @f, @a, NULL)"},
+    {"setlk", 25, diff_choose_lock, diff_run_setlk, "vrift_setlk(T, @f, 0, lock /* @a, @g, @b, @c */, NULL)"},
+    {"getlk", 15, diff_choose_lock, diff_run_getlk, "vrift_getlk(T, @f, 0, lock /* @a, @g, @b, @c */)"},
+    {"fsetxattr", 8, diff_choose_fxattr, diff_run_fsetxattr, "vrift_fsetxattr(T, @f, \"@v\", value, @b, @c)"},
+    {"fgetxattr", 6, diff_choose_fxattr, diff_run_fgetxattr, "vrift_fgetxattr(T, @f, \"@v\", buf, @b)"},
+    {"flistxattr", 4, diff_choose_fxattr, diff_run_flistxattr, "vrift_flistxattr(T, @f, buf, @b)"},
+    {"fremovexattr", 4, diff_choose_fxattr, diff_run_fremovexattr, "vrift_fremovexattr(T, @f, \"@v\")"},
+    {"setflags", 8, diff_choose_setflags, diff_run_setflags, "vrift_setflags(T, @f, \"\", @x1, VRIFT_AT_EMPTY_PATH)"},
+    {"getflags", 6, diff_choose_setflags, diff_run_getflags,
+     "vrift_getflags(T, @f, \"\", VRIFT_AT_EMPTY_PATH, &flags)"},
+    {"setacl", 14, diff_choose_acl, diff_run_setacl, "vrift_setxattrat(T, @d, @p, acl /* @a, @b */, @x)"},
+    {"getacl", 6, diff_choose_acl, diff_run_getacl, "vrift_getxattrat(T, @d, @p, acl /* @a */, @x)"},
+    {"removeacl", 5, diff_choose_acl, diff_run_removeacl, "vrift_removexattrat(T, @d, @p, acl /* @a */, @x)"},
     {"fork", 4, choose_fork, run_fork, "fork_into(T, @a)"},
     {"drop_caches", 4, NULL, run_drop, "vrift_vfs_drop_caches(vfs)"},
     {"dump", 0, NULL, run_dump, "dump(T)"},

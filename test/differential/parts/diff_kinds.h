@@ -21,4 +21,30 @@ void diff_choose_fd(struct diff_random *random, struct diff_step *step);
 uint64_t diff_some_at_flags(struct diff_random *random);
 const char *diff_xattr_name(uint64_t which);
 
+/* diff_morekinds.c */
+#define DIFF_CHOOSES(name) void diff_choose_##name(struct diff_random *random, struct diff_step *step)
+#define DIFF_RUNS(name)    void diff_run_##name(struct diff_run *run, const struct diff_step *step)
+DIFF_CHOOSES(fallocate);
+DIFF_RUNS(fallocate);
+DIFF_CHOOSES(copy);
+DIFF_RUNS(copy);
+DIFF_RUNS(sendfile);
+DIFF_CHOOSES(flock);
+DIFF_RUNS(flock);
+DIFF_CHOOSES(lock);
+DIFF_RUNS(setlk);
+DIFF_RUNS(getlk);
+DIFF_CHOOSES(fxattr);
+DIFF_RUNS(fsetxattr);
+DIFF_RUNS(fgetxattr);
+DIFF_RUNS(flistxattr);
+DIFF_RUNS(fremovexattr);
+DIFF_CHOOSES(setflags);
+DIFF_RUNS(setflags);
+DIFF_RUNS(getflags);
+DIFF_CHOOSES(acl);
+DIFF_RUNS(setacl);
+DIFF_RUNS(getacl);
+DIFF_RUNS(removeacl);
+
 #endif

@@ -281,6 +281,77 @@ static int64_t v_removexattr(void *self, int dirfd, const char *path, const char
     return vrift_removexattrat(task_of(self), dirfd, path, name, flags);
 }
 
+static int64_t v_fallocate(void *self, int fd, uint64_t mode, int64_t offset, int64_t length)
+{
+    return vrift_fallocate(task_of(self), fd, mode, offset, length);
+}
+
+static int64_t v_copy_file_range(void *self, int fd, int64_t *offset, int fd2, int64_t *offset2, uint64_t count)
+{
+    return vrift_copy_file_range(task_of(self), fd, offset, fd2, offset2, count, 0);
+}
+
+static int64_t v_sendfile(void *self, int to, int from, int64_t *offset, uint64_t count)
+{
+    return vrift_sendfile(task_of(self), to, from, offset, count);
+}
+
+static int64_t v_flock(void *self, int fd, uint64_t operation)
+{
+    return vrift_flock(task_of(self), fd, operation, NULL);
+}
+
+static int64_t v_setlk(void *self, int fd, bool ofd, const struct diff_lock *lock)
+{
+    struct vrift_lock own = {
+        .size = sizeof own, .type = lock->type, .whence = lock->whence, .start = lock->start, .length = lock->length};
+    return vrift_setlk(task_of(self), fd, ofd ? VRIFT_SETLK_OFD : 0, &own, NULL);
+}
+
+static int64_t v_getlk(void *self, int fd, bool ofd, struct diff_lock *lock)
+{
+    struct vrift_lock own = {
+        .size = sizeof own, .type = lock->type, .whence = lock->whence, .start = lock->start, .length = lock->length};
+    int32_t result = vrift_getlk(task_of(self), fd, ofd ? VRIFT_SETLK_OFD : 0, &own);
+    *lock = (struct diff_lock){own.type, own.whence, own.start, own.length};
+    return result;
+}
+
+static int64_t v_fsetxattr(void *self, int fd, const char *name, const void *value, size_t len, uint64_t flags)
+{
+    return vrift_fsetxattr(task_of(self), fd, name, value, len, flags);
+}
+
+static int64_t v_fgetxattr(void *self, int fd, const char *name, void *buf, size_t len)
+{
+    return vrift_fgetxattr(task_of(self), fd, name, buf, len);
+}
+
+static int64_t v_flistxattr(void *self, int fd, char *buf, size_t len)
+{
+    return vrift_flistxattr(task_of(self), fd, buf, len);
+}
+
+static int64_t v_fremovexattr(void *self, int fd, const char *name)
+{
+    return vrift_fremovexattr(task_of(self), fd, name);
+}
+
+static int64_t v_setflags(void *self, int fd, uint64_t flags)
+{
+    return vrift_setflags(task_of(self), fd, "", flags, VRIFT_AT_EMPTY_PATH);
+}
+
+static int64_t v_getflags(void *self, int fd, uint64_t *flags)
+{
+    return vrift_getflags(task_of(self), fd, "", VRIFT_AT_EMPTY_PATH, flags);
+}
+
+static int64_t v_mount_move(void *self, const char *from, const char *to)
+{
+    return vrift_mount_move(task_of(self), DIFF_HERE, from, DIFF_HERE, to, 0);
+}
+
 static int64_t v_mount(void *self, const char *path, uint32_t disk, uint64_t flags)
 {
     return vrift_mount(task_of(self), DIFF_HERE, path, ((struct vrift_self *)self)->side->disks[disk], flags);
@@ -356,6 +427,19 @@ const struct diff_calls diff_vrift_calls = {
     .getxattr = v_getxattr,
     .listxattr = v_listxattr,
     .removexattr = v_removexattr,
+    .fallocate = v_fallocate,
+    .copy_file_range = v_copy_file_range,
+    .sendfile = v_sendfile,
+    .flock = v_flock,
+    .setlk = v_setlk,
+    .getlk = v_getlk,
+    .fsetxattr = v_fsetxattr,
+    .fgetxattr = v_fgetxattr,
+    .flistxattr = v_flistxattr,
+    .fremovexattr = v_fremovexattr,
+    .setflags = v_setflags,
+    .getflags = v_getflags,
+    .mount_move = v_mount_move,
     .mount = v_mount,
     .bind = v_bind,
     .remount = v_remount,
