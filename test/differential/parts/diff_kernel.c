@@ -38,7 +38,12 @@ static int64_t k_openat2(void *self, int dirfd, const char *path, uint64_t flags
 {
     struct open_how how = {flags, mode, resolve};
     (void)self;
-    return answer(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+    int64_t result;
+    /* Any rename or mount on the machine makes a walk in a scope give up: then again. */
+    do
+        result = answer(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+    while (result == -VRIFT_EAGAIN && !(resolve & VRIFT_RESOLVE_CACHED));
+    return result;
 }
 
 static int64_t k_close(void *self, int fd)

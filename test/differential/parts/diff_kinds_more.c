@@ -2,11 +2,7 @@
 /* More kinds of steps: space and copies, locks, attributes by descriptor, inode flags, ACLs. */
 #include "differential/parts/diff_kinds.h"
 
-#define COUNT(array)        (sizeof(array) / sizeof(array)[0])
-#define PICK(random, array) ((array)[diff_roll((random), COUNT(array))])
-#define RESULT(name, ...)   diff_result(run, run->calls->name(run->self, __VA_ARGS__))
-#define PATH(step)          diff_expand((step)->path, (char[DIFF_EXPANDED]){0}, DIFF_EXPANDED)
-#define NULL_OFFSET         UINT64_MAX
+#define NULL_OFFSET UINT64_MAX
 
 static void look_at_fds(struct diff_run *run, const struct diff_step *step, bool both)
 {
@@ -21,7 +17,7 @@ static void look_at_fds(struct diff_run *run, const struct diff_step *step, bool
 static uint64_t some_place(struct diff_random *random)
 {
     static const uint64_t places[] = {0, 1, 100, 4096, 5000, 8192, 12288, 20000, 65536};
-    return diff_chance(random, 2) ? (uint64_t)-1 - diff_roll(random, 3) : PICK(random, places);
+    return diff_chance(random, 2) ? (uint64_t)-1 - diff_roll(random, 3) : DIFF_PICK(random, places);
 }
 
 void diff_choose_fallocate(struct diff_random *random, struct diff_step *step)
@@ -34,7 +30,7 @@ void diff_choose_fallocate(struct diff_random *random, struct diff_step *step)
                                      VRIFT_FALLOC_PUNCH_HOLE | VRIFT_FALLOC_KEEP_SIZE,
                                      VRIFT_FALLOC_PUNCH_HOLE};
     diff_choose_fd(random, step);
-    step->a = PICK(random, modes);
+    step->a = DIFF_PICK(random, modes);
     step->b = some_place(random);
     step->c = some_place(random);
 }
@@ -52,7 +48,7 @@ void diff_choose_copy(struct diff_random *random, struct diff_step *step)
     step->fd2 = diff_some_fd(random);
     step->a = diff_chance(random, 40) ? NULL_OFFSET : some_place(random) % 100000;
     step->b = diff_chance(random, 40) ? NULL_OFFSET : some_place(random) % 100000;
-    step->c = PICK(random, counts);
+    step->c = DIFF_PICK(random, counts);
 }
 
 static void log_offset(struct diff_run *run, int64_t offset)
@@ -193,7 +189,7 @@ void diff_choose_setflags(struct diff_random *random, struct diff_step *step)
                                      VRIFT_FL_IMMUTABLE,
                                      VRIFT_FL_APPEND | VRIFT_FL_IMMUTABLE};
     diff_choose_fd(random, step);
-    step->a = PICK(random, flags);
+    step->a = DIFF_PICK(random, flags);
 }
 
 void diff_run_setflags(struct diff_run *run, const struct diff_step *step)
