@@ -216,8 +216,11 @@ struct diff_run {
     const struct diff_calls *calls;
     void *self;
     struct diff_log *log;
+    uint64_t root_mount; /* of the whole tree */
 };
 
+/* To be called before the first step. */
+void diff_run_begin(struct diff_run *run);
 void diff_run_step(struct diff_run *run, const struct diff_step *steps, uint32_t index);
 void diff_look_at_stat(struct diff_run *run, int64_t result, const struct diff_facts *facts);
 void diff_dump_tree(struct diff_run *run);

@@ -167,6 +167,13 @@ uint32_t diff_kind_named(const char *name)
     return kind;
 }
 
+void diff_run_begin(struct diff_run *run)
+{
+    struct diff_facts facts = {0};
+    run->calls->statat(run->self, DIFF_HERE, "/", 0, &facts);
+    run->root_mount = facts.mount_id;
+}
+
 void diff_run_step(struct diff_run *run, const struct diff_step *steps, uint32_t index)
 {
     diff_log(run->log, diff_kinds[steps[index].kind].name, DIFF_STEP, index, 0);

@@ -202,12 +202,16 @@ void diff_run_bind(struct diff_run *run, const struct diff_step *step)
     diff_look_at_second(run, step);
 }
 
-/* The root of all cannot be taken away, and the kernel would make it read-only instead. */
+/*
+ * The task's root cannot be taken away, and the kernel would make it read-only instead. The root of all can be, lazily,
+ * by who stands elsewhere; libvrift refuses, since nothing would be left to name.
+ */
 static bool is_root(struct diff_run *run, const char *path)
 {
     struct diff_facts here, root;
-    return CALL(statat, DIFF_HERE, path, 0, &here) == 0 && CALL(statat, DIFF_HERE, "/", 0, &root) == 0 &&
-           here.mount_id == root.mount_id;
+    return CALL(statat, DIFF_HERE, path, 0, &here) == 0 &&
+           (here.mount_id == run->root_mount ||
+            (CALL(statat, DIFF_HERE, "/", 0, &root) == 0 && here.mount_id == root.mount_id));
 }
 
 void diff_choose_remount(struct diff_random *random, struct diff_step *step)

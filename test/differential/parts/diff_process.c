@@ -138,10 +138,11 @@ static void be_task(struct diff_shared *shared, uint32_t slot, uint32_t generati
     setrlimit(RLIMIT_NOFILE, &limit);
     alarm(PATIENCE);
     *process = (struct diff_process){.shared = shared, .slot = slot};
-    process->run = (struct diff_run){&diff_kernel_calls, process, shared->kernel};
+    process->run = (struct diff_run){&diff_kernel_calls, process, shared->kernel, 0};
     process->generation = generation;
     if (diff_kernel_calls.become(process, diff_first_cred[slot]) < 0)
         _exit(1);
+    diff_run_begin(&process->run);
     serve(process);
 }
 

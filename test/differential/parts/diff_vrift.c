@@ -527,7 +527,8 @@ static int run_vrift(struct diff_shared *shared)
         return 2;
     for (uint32_t i = 0; i < DIFF_PROCESSES; i++) {
         selves[i] = (struct vrift_self){&side, i};
-        runs[i] = (struct diff_run){&diff_vrift_calls, &selves[i], shared->vrift};
+        runs[i] = (struct diff_run){&diff_vrift_calls, &selves[i], shared->vrift, 0};
+        diff_run_begin(&runs[i]);
     }
     for (uint32_t i = 0; i < shared->count; i++)
         diff_run_step(&runs[shared->steps[i].task], shared->steps, i);
