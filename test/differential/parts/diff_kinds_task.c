@@ -186,6 +186,9 @@ void diff_choose_mount(struct diff_random *random, struct diff_step *step)
 
 void diff_run_mount(struct diff_run *run, const struct diff_step *step)
 {
+    /* Where a walk starts may be covered: then the kernel's side could not tell what mount(2) would say. */
+    if (strspn(step->path, "./") == strlen(step->path) && !strstr(step->path, ".."))
+        return;
     result_of_mounting(run, CALL(mount, PATH(step), (uint32_t)step->a, 0));
     diff_look(run, step, false);
 }
