@@ -52,6 +52,79 @@ VRIFT_API int32_t vrift_dup(vrift_task *task, int32_t fd);
 VRIFT_API int32_t vrift_dup3(vrift_task *task, int32_t old_fd, int32_t new_fd, uint64_t flags);
 
 /**
+ * Gives an open description the lowest free descriptor that is not less than another, as fcntl(2) with F_DUPFD or
+ * F_DUPFD_CLOEXEC.
+ *
+ * @param least 0 or more, less than the task's limit
+ * @param flags 0 or VRIFT_O_CLOEXEC
+ * @return the new descriptor; -VRIFT_EBADF; -VRIFT_EINVAL; -VRIFT_EMFILE.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_dupfd(vrift_task *task, int32_t fd, int32_t least, uint64_t flags);
+
+/**
+ * Closes all descriptors of a range, or marks them to be closed on exec, as close_range(2). What the closing of a file
+ * answers is lost.
+ *
+ * @param first,last the first and the last one; UINT32_MAX: all to the end
+ * @param flags 0 or VRIFT_CLOSE_RANGE_CLOEXEC
+ * @return 0; -VRIFT_EINVAL for another flag or an empty range.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_close_range(vrift_task *task, uint32_t first, uint32_t last, uint64_t flags);
+
+/**
+ * Closes all descriptors that are marked for it (VRIFT_O_CLOEXEC, VRIFT_FD_CLOEXEC), as execve(2) does. A task that
+ * shares its table closes them for all that do: Linux gives it a table of its own first, which vrift_task_clone() makes.
+ *
+ * @return 0; -VRIFT_EINVAL.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_close_on_exec(vrift_task *task);
+
+/**
+ * The flags of a descriptor, as fcntl(2) with F_GETFD.
+ *
+ * @return 0 or VRIFT_FD_CLOEXEC; -VRIFT_EBADF.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_getfd(vrift_task *task, int32_t fd);
+
+/**
+ * Sets the flags of a descriptor, as fcntl(2) with F_SETFD.
+ *
+ * @param flags 0 or VRIFT_FD_CLOEXEC; other bits are ignored, as on Linux
+ * @return 0; -VRIFT_EBADF.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_setfd(vrift_task *task, int32_t fd, uint64_t flags);
+
+/**
+ * The flags of an open file description, as fcntl(2) with F_GETFL: how it was opened, without what only mattered then.
+ *
+ * @return VRIFT_O_...; -VRIFT_EBADF. Linux adds O_LARGEFILE.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int64_t vrift_getfl(vrift_task *task, int32_t fd);
+
+/**
+ * Changes the flags of an open file description, as fcntl(2) with F_SETFL.
+ *
+ * @param flags VRIFT_O_APPEND, VRIFT_O_NONBLOCK and VRIFT_O_NOATIME are set or cleared; other bits are ignored, as on Linux
+ * @return 0; -VRIFT_EBADF, also for O_PATH; -VRIFT_EPERM to change APPEND of an append-only file, or for NOATIME if the
+ * task does not own the file.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_setfl(vrift_task *task, int32_t fd, uint64_t flags);
+
+/**
  * Reads at the position and moves it, as read(2).
  *
  * @param[out] buf at least len bytes
@@ -141,6 +214,54 @@ VRIFT_API int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length)
  * @since 0.1
  */
 VRIFT_API int32_t vrift_fsync(vrift_task *task, int32_t fd);
+
+/**
+ * Brings what was written to stable storage, without attributes that reading it again does not need, as fdatasync(2). No
+ * backend makes less of it than of vrift_fsync().
+ *
+ * @return as vrift_fsync().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fdatasync(vrift_task *task, int32_t fd);
+
+/**
+ * Brings all that was written to the file system of what is open to stable storage, as syncfs(2).
+ *
+ * @return 0; -VRIFT_EBADF, also for O_PATH; -VRIFT_EIO; what the backend answers.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_syncfs(vrift_task *task, int32_t fd);
+
+/**
+ * Changes permission bits of what is open, as fchmod(2).
+ *
+ * @return 0; -VRIFT_EBADF, also for O_PATH (vrift_fchmodat() with VRIFT_AT_EMPTY_PATH takes that); as vrift_fchmodat().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fchmod(vrift_task *task, int32_t fd, uint32_t mode);
+
+/**
+ * Changes owner and group of what is open, as fchown(2).
+ *
+ * @param uid,gid 0xffffffff leaves one as it is
+ * @return 0; -VRIFT_EBADF, also for O_PATH; as vrift_fchownat().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fchown(vrift_task *task, int32_t fd, uint32_t uid, uint32_t gid);
+
+/**
+ * Sets access and modification time of what is open, as futimens(3).
+ *
+ * @param times as vrift_utimensat()
+ * @return 0; -VRIFT_EBADF, also for O_PATH; as vrift_utimensat().
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_futimens(vrift_task *task, int32_t fd, const struct vrift_timespec times[2]);
 
 /**
  * Reads the attributes of what is open, as fstat(2).

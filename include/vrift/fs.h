@@ -79,6 +79,20 @@ VRIFT_API int64_t vrift_statat_batch(vrift_task *task, int32_t dirfd, const char
                                      uint64_t flags, struct vrift_stat *out, int32_t *results);
 
 /**
+ * Reads attributes, as statx(2), with a word on how fresh they must be.
+ *
+ * @param flags VRIFT_AT_SYMLINK_NOFOLLOW, VRIFT_AT_EMPTY_PATH, VRIFT_AT_NO_AUTOMOUNT (ignored); VRIFT_AT_STATX_FORCE_SYNC
+ * to ask the backend whatever is cached, VRIFT_AT_STATX_DONT_SYNC to be content with what is cached, however old
+ * @param mask VRIFT_STAT_... that are wanted: a hint, as on Linux; unknown bits are ignored
+ * @param[out] out the attributes; out->mask says which are valid, more than were asked for if they cost nothing
+ * @return 0; -VRIFT_EINVAL for both of _SYNC; the errors of a walk.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_statxat(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags, uint64_t mask,
+                                struct vrift_stat *out);
+
+/**
  * Makes a directory, as mkdirat(2).
  *
  * @param mode permission bits before the umask
@@ -324,6 +338,15 @@ VRIFT_API int32_t vrift_setflags(vrift_task *task, int32_t dirfd, const char *pa
  * @since 0.1
  */
 VRIFT_API int32_t vrift_invalidate(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags);
+
+/**
+ * Brings all that was written to what is mounted in the task's namespace to stable storage, as sync(2).
+ *
+ * @return 0; the first error that a backend answered (Linux tells none).
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_sync(vrift_task *task);
 
 VRIFT_END_DECLS
 

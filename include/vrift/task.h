@@ -122,6 +122,25 @@ VRIFT_API void vrift_task_free(vrift_task *task);
 VRIFT_API int32_t vrift_task_set_cred(vrift_task *task, vrift_cred *cred);
 
 /**
+ * How many descriptors a task's table may hold: every one is less than this, as RLIMIT_NOFILE.
+ *
+ * @return the limit; 0 for NULL.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API uint32_t vrift_task_max_files(vrift_task *task);
+
+/**
+ * Changes that limit, for all tasks that share the table. What is open stays open.
+ *
+ * @param max_files at most 1073741824
+ * @return 0; -VRIFT_EINVAL.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_task_set_max_files(vrift_task *task, uint32_t max_files);
+
+/**
  * Sets the umask and returns the one before, as umask(2).
  *
  * @param mask permission bits; others are ignored

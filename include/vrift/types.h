@@ -192,8 +192,12 @@ struct vrift_dirent {
 #define VRIFT_AT_SYMLINK_NOFOLLOW 0x100ULL
 #define VRIFT_AT_REMOVEDIR        0x200ULL
 #define VRIFT_AT_SYMLINK_FOLLOW   0x400ULL
+#define VRIFT_AT_NO_AUTOMOUNT     0x800ULL /* of vrift_statxat(); there are no automounts */
 #define VRIFT_AT_EMPTY_PATH       0x1000ULL
 #define VRIFT_AT_OPATH            (1ULL << 32) /* ours: with EMPTY_PATH, a descriptor of VRIFT_O_PATH will do */
+#define VRIFT_AT_STATX_FORCE_SYNC 0x2000ULL
+#define VRIFT_AT_STATX_DONT_SYNC  0x4000ULL
+#define VRIFT_AT_STATX_SYNC_TYPE  0x6000ULL
 
 #define VRIFT_RENAME_NOREPLACE 1ULL
 #define VRIFT_RENAME_EXCHANGE  2ULL
@@ -212,6 +216,9 @@ struct vrift_dirent {
 #define VRIFT_INVALIDATE_ATTRIBUTES 2ULL
 #define VRIFT_INVALIDATE_DATA       4ULL /* which the core does not keep: this only tells watchers */
 #define VRIFT_INVALIDATE_BELOW      8ULL /* not of the directory and its entries alone, but of everything below */
+
+#define VRIFT_FD_CLOEXEC          1ULL /* of vrift_getfd() */
+#define VRIFT_CLOSE_RANGE_CLOEXEC 4ULL /* of vrift_close_range() */
 
 #define VRIFT_SEEK_SET  0
 #define VRIFT_SEEK_CUR  1

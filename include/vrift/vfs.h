@@ -190,6 +190,15 @@ VRIFT_API int32_t vrift_sb_capability(vrift_sb *sb, uint32_t capability, struct 
 VRIFT_API int32_t vrift_sb_consistency(vrift_sb *sb, uint32_t aspect, struct vrift_consistency *out);
 
 /**
+ * Brings all that was written to a superblock to stable storage, as syncfs(2).
+ *
+ * @return 0; -VRIFT_EINVAL; what the backend answers.
+ * Thread safety: any thread.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_sb_sync(vrift_sb *sb);
+
+/**
  * Says where a superblock's bytes come from, for people who list mounts: the source in vrift_mount_list().
  *
  * @param source copied; NULL: the backend's name again

@@ -110,6 +110,12 @@ void vr_dispatch_drain(vrift_sb *sb)
         sb->ops.drain(sb->self);
 }
 
+int32_t vr_dispatch_sync(vrift_sb *sb)
+{
+    ENTER(sb, "sync");
+    return sb->ops.sync ? sb->ops.sync(sb->self) : 0;
+}
+
 int32_t vr_dispatch_statfs(vrift_sb *sb, struct vrift_statfs *out)
 {
     memset(out, 0, sizeof *out);

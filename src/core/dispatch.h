@@ -16,6 +16,7 @@ uint32_t vr_dispatch_depth(vrift_sb *sb);
 /* -VRIFT_EOPNOTSUPP without the slot. */
 int32_t vr_dispatch_watch(vrift_sb *sb, vrift_notice_fn receive, void *payload);
 void vr_dispatch_drain(vrift_sb *sb);
+int32_t vr_dispatch_sync(vrift_sb *sb);
 int32_t vr_dispatch_statfs(vrift_sb *sb, struct vrift_statfs *out);
 int32_t vr_dispatch_walk(vrift_sb *sb, const struct vrift_node *dir, const struct vrift_name *names, uint32_t count,
                          struct vrift_entry *entries, uint32_t *done);

@@ -113,40 +113,34 @@ static int32_t grow(vrift_vfs *vfs, struct vr_fdtable *table, uint32_t wanted)
     return 0;
 }
 
-/* Under the lock: takes the lowest free one, or tells how large the table must become. */
-static bool take_lowest(struct vr_fdtable *table, int32_t *fd)
+/* Under the lock: the lowest free one from `least` on, which may lie behind the table's end. */
+static uint32_t lowest_free(struct vr_fdtable *table, uint32_t least)
 {
-    uint32_t i = table->first_free;
+    uint32_t i = least > table->first_free ? least : table->first_free;
     while (i < table->count && table->slots[i].taken)
         i++;
-    table->first_free = i;
-    if (i >= table->count)
-        return false;
-    table->slots[i].taken = 1;
-    table->first_free = i + 1;
-    *fd = (int32_t)i;
-    return true;
+    if (least <= table->first_free)
+        table->first_free = i;
+    return i;
 }
 
-int32_t vr_fdtable_reserve(vrift_vfs *vfs, struct vr_fdtable *table, int32_t *out)
+int32_t vr_fdtable_reserve(vrift_vfs *vfs, struct vr_fdtable *table, int32_t least, int32_t *out)
 {
     for (;;) {
-        int32_t fd = 0;
         lock_table(table);
-        bool taken = take_lowest(table, &fd);
-        uint32_t next = table->first_free;
-        if (taken && (uint32_t)fd >= table->limit) {
-            table->slots[fd].taken = 0;
-            table->first_free = (uint32_t)fd;
-        }
+        uint32_t fd = lowest_free(table, (uint32_t)least);
+        bool allowed = fd < atomic_load_explicit(&table->limit, memory_order_relaxed);
+        bool taken = allowed && fd < table->count;
+        if (taken)
+            table->slots[fd].taken = 1;
         unlock_table(table);
-        if (taken ? (uint32_t)fd >= table->limit : next >= table->limit)
-            return -VRIFT_EMFILE;
         if (taken) {
-            *out = fd;
+            *out = (int32_t)fd;
             return 0;
         }
-        int32_t error = grow(vfs, table, next + 1);
+        if (!allowed)
+            return -VRIFT_EMFILE;
+        int32_t error = grow(vfs, table, fd + 1);
         if (error)
             return error;
     }
@@ -190,10 +184,49 @@ int32_t vr_fdtable_remove(struct vr_fdtable *table, int32_t fd, vrift_file **out
     return 0;
 }
 
+bool vr_fdtable_remove_next(struct vr_fdtable *table, uint32_t *first, uint32_t last, bool marked, vrift_file **out)
+{
+    vrift_file *file = NULL;
+    lock_table(table);
+    while (!file && *first <= last && *first < table->count) {
+        const struct vr_slot *slot = &table->slots[*first];
+        if (slot->file && (!marked || slot->cloexec)) {
+            file = slot->file;
+            release_slot(table, *first);
+        }
+        ++*first;
+    }
+    unlock_table(table);
+    *out = file;
+    return file;
+}
+
+void vr_fdtable_mark_range(struct vr_fdtable *table, uint32_t first, uint32_t last)
+{
+    lock_table(table);
+    for (uint32_t i = first; i <= last && i < table->count; i++)
+        if (table->slots[i].file)
+            table->slots[i].cloexec = 1;
+    unlock_table(table);
+}
+
+int32_t vr_fdtable_cloexec(struct vr_fdtable *table, int32_t fd, const bool *set)
+{
+    int32_t result = -VRIFT_EBADF;
+    lock_table(table);
+    if (fd >= 0 && (uint32_t)fd < table->count && table->slots[fd].file) {
+        result = table->slots[fd].cloexec;
+        if (set)
+            table->slots[fd].cloexec = *set;
+    }
+    unlock_table(table);
+    return result;
+}
+
 int32_t vr_fdtable_replace(vrift_vfs *vfs, struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec,
                            vrift_file **before)
 {
-    if (fd < 0 || (uint32_t)fd >= table->limit)
+    if (fd < 0 || (uint32_t)fd >= atomic_load_explicit(&table->limit, memory_order_relaxed))
         return -VRIFT_EBADF;
     int32_t error = grow(vfs, table, (uint32_t)fd + 1);
     if (error)
@@ -228,7 +261,8 @@ struct vr_fdtable *vr_fdtable_copy(vrift_vfs *vfs, struct vr_fdtable *from)
     for (bool done = !to; !done;) {
         lock_table(from);
         uint32_t count = from->count;
-        to->limit = from->limit;
+        atomic_store_explicit(&to->limit, atomic_load_explicit(&from->limit, memory_order_relaxed),
+                              memory_order_relaxed);
         done = count <= to->count;
         if (done)
             copy_slots(from, to);

@@ -5,6 +5,9 @@
 
 #include "core/object.h"
 
+/* The highest limit that can be set. */
+#define VR_FDTABLE_MOST (1u << 30)
+
 /* An empty table with one reference; NULL without memory. */
 struct vr_fdtable *vr_fdtable_new(vrift_vfs *vfs, uint32_t limit);
 /* Drops a reference; the last one closes all. NULL is fine. */
@@ -25,14 +28,26 @@ bool vr_fdtable_holds(struct vr_fdtable *table, int32_t fd, const vrift_file *fi
  */
 int32_t vr_fdtable_closed(struct vr_fdtable *table, vrift_file *file);
 
-/* Takes the lowest free descriptor, to be filled or cancelled. -VRIFT_EMFILE, -VRIFT_ENOMEM. */
-int32_t vr_fdtable_reserve(vrift_vfs *vfs, struct vr_fdtable *table, int32_t *out);
+/* Takes the lowest free descriptor from `least` on, to be filled or cancelled. -VRIFT_EMFILE, -VRIFT_ENOMEM. */
+int32_t vr_fdtable_reserve(vrift_vfs *vfs, struct vr_fdtable *table, int32_t least, int32_t *out);
 /* Takes over the reference on file. */
 void vr_fdtable_fill(struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec);
 void vr_fdtable_cancel(struct vr_fdtable *table, int32_t fd);
 
 /* Takes a descriptor out; its reference is the caller's, for vr_fdtable_closed(). */
 int32_t vr_fdtable_remove(struct vr_fdtable *table, int32_t fd, vrift_file **out);
+
+/*
+ * Takes the next one from *first to last out that is open, and marked to be closed on exec if `marked`; *first is then
+ * behind it. False if there is none.
+ */
+bool vr_fdtable_remove_next(struct vr_fdtable *table, uint32_t *first, uint32_t last, bool marked, vrift_file **out);
+
+/* Marks what is open from first to last to be closed on exec. */
+void vr_fdtable_mark_range(struct vr_fdtable *table, uint32_t first, uint32_t last);
+
+/* Whether a descriptor is marked to be closed on exec, and marks it anew unless `set` is NULL; -VRIFT_EBADF. */
+int32_t vr_fdtable_cloexec(struct vr_fdtable *table, int32_t fd, const bool *set);
 
 /* Puts file at fd, taking over the reference; what was there is the caller's, likewise (NULL: nothing). */
 int32_t vr_fdtable_replace(vrift_vfs *vfs, struct vr_fdtable *table, int32_t fd, vrift_file *file, bool cloexec,

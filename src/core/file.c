@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The calls that take a descriptor: reading, writing, seeking; and the table. */
+/* The calls that take a descriptor: reading, writing, seeking. */
 #include "core/attr.h"
 #include "core/description.h"
 #include "core/dispatch.h"
@@ -17,65 +17,6 @@
 
 #define MOST_BUFFERS 1024u
 #define MOST_BYTES   VR_FILE_MOST_BYTES
-
-/* -- Descriptors --------------------------------------------------------------------------------------------------- */
-
-int32_t vrift_close(vrift_task *task, int32_t fd)
-{
-    vrift_file *file;
-    if (!task)
-        return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_remove(task->files, fd, &file);
-    return error ? error : vr_fdtable_closed(task->files, file);
-}
-
-int32_t vrift_task_file(vrift_task *task, int32_t fd, vrift_file **out)
-{
-    return task && out ? vr_fdtable_get(task->files, fd, out) : -VRIFT_EINVAL;
-}
-
-int32_t vrift_task_install(vrift_task *task, vrift_file *file)
-{
-    int32_t fd;
-    if (!task || !file || file->vfs != task->vfs)
-        return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_reserve(task->vfs, task->files, &fd);
-    if (error)
-        return error;
-    vr_fdtable_fill(task->files, fd, vrift_file_ref(file), false);
-    return fd;
-}
-
-int32_t vrift_dup(vrift_task *task, int32_t fd)
-{
-    vrift_file *file;
-    if (!task)
-        return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get(task->files, fd, &file);
-    if (error)
-        return error;
-    int32_t result = vrift_task_install(task, file);
-    vrift_file_unref(file);
-    return result;
-}
-
-int32_t vrift_dup3(vrift_task *task, int32_t old_fd, int32_t new_fd, uint64_t flags)
-{
-    vrift_file *file, *before = NULL;
-    if (!task || flags & ~VRIFT_O_CLOEXEC || old_fd == new_fd)
-        return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get(task->files, old_fd, &file);
-    if (error)
-        return error;
-    error = vr_fdtable_replace(task->vfs, task->files, new_fd, file, flags & VRIFT_O_CLOEXEC, &before);
-    if (error) {
-        vrift_file_unref(file);
-        return error;
-    }
-    if (before)
-        (void)vr_fdtable_closed(task->files, before);
-    return new_fd;
-}
 
 /* -- Bytes --------------------------------------------------------------------------------------------------------- */
 
@@ -397,19 +338,6 @@ int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length)
         error = vr_attr_truncate(cred, file->path.dentry, file->handle, length, task->max_file_size);
         vrift_cred_unref(cred);
     }
-    vrift_file_unref(file);
-    return error;
-}
-
-int32_t vrift_fsync(vrift_task *task, int32_t fd)
-{
-    vrift_file *file;
-    if (!task)
-        return -VRIFT_EINVAL;
-    int32_t error = vr_fdtable_get_open(task->files, fd, &file);
-    if (error)
-        return error;
-    error = vr_dispatch_fsync(file->path.dentry->inode, file->handle);
     vrift_file_unref(file);
     return error;
 }

@@ -20,6 +20,8 @@
 
 #define TMPFILE_BIT (VRIFT_O_TMPFILE & ~VRIFT_O_DIRECTORY)
 #define PATH_FLAGS  (VRIFT_O_DIRECTORY | VRIFT_O_NOFOLLOW | VRIFT_O_PATH | VRIFT_O_CLOEXEC)
+/* What an open description does not remember. */
+#define NOT_KEPT (VRIFT_O_CREAT | VRIFT_O_EXCL | VRIFT_O_TRUNC | VRIFT_O_NOCTTY | VRIFT_O_CLOEXEC)
 #define OPEN_FLAGS                                                                                                     \
     (VRIFT_O_ACCMODE | VRIFT_O_CREAT | VRIFT_O_EXCL | VRIFT_O_NOCTTY | VRIFT_O_TRUNC | VRIFT_O_APPEND |                \
      VRIFT_O_NONBLOCK | VRIFT_O_DSYNC | VRIFT_O_NOATIME | VRIFT_O_SYNC | VRIFT_O_TMPFILE | PATH_FLAGS)
@@ -305,7 +307,7 @@ static int32_t walk_and_open(struct opening *opening, int32_t dirfd, const char 
             vr_walk_take(walk, &opening->file->path);
     }
     if (!error) {
-        opening->file->flags = opening->flags & ~(VRIFT_O_CREAT | VRIFT_O_EXCL | VRIFT_O_TRUNC | VRIFT_O_NOCTTY);
+        opening->file->flags = opening->flags & ~NOT_KEPT;
         opening->file->cred = vrift_cred_ref(walk->cred);
         error = open_path(opening);
     }
@@ -324,7 +326,7 @@ static int32_t open_how(vrift_task *task, int32_t dirfd, const char *path, const
     opening.truncated = 0;
     opening.dir_mode = opening.dir_uid = 0;
     int32_t fd;
-    int32_t error = vr_fdtable_reserve(task->vfs, task->files, &fd);
+    int32_t error = vr_fdtable_reserve(task->vfs, task->files, 0, &fd);
     if (error)
         return error;
     error = vr_description_new(task->vfs, &opening.file);
@@ -378,7 +380,7 @@ static int32_t open_again(vrift_task *task, const vrift_file *from, uint64_t fla
     opening.walk.cred = file->cred = vr_walk_cred(task);
     file->path = from->path;
     vr_path_ref(&file->path);
-    file->flags = flags & ~(VRIFT_O_TRUNC | VRIFT_O_NOCTTY);
+    file->flags = flags & ~NOT_KEPT;
     if (flags & VRIFT_O_DIRECTORY && !vr_is_dir(file->path.dentry->inode))
         return -VRIFT_ENOTDIR;
     return open_path(&opening);
@@ -394,7 +396,7 @@ int32_t vrift_reopen(vrift_task *task, int32_t fd, uint64_t flags)
     int32_t error = vr_fdtable_get(task->files, fd, &from);
     if (error)
         return error;
-    error = vr_fdtable_reserve(task->vfs, task->files, &fresh);
+    error = vr_fdtable_reserve(task->vfs, task->files, 0, &fresh);
     if (error) {
         vrift_file_unref(from);
         return error;

@@ -380,7 +380,7 @@ struct vr_fdtable {
     struct vr_slot *slots; /* lock */
     uint32_t count;        /* lock */
     uint32_t first_free;   /* lock; no slot below it is free */
-    uint32_t limit;
+    _Atomic uint32_t limit;
 };
 
 /* Where tasks stand; cloned tasks may share it. */
@@ -410,10 +410,10 @@ struct vrift_file {
     _Atomic uint32_t refs;
     _Atomic uint32_t locked; /* locks were set through it */
     uint32_t readable : 1;
-    uint32_t writable : 1; /* the mount counts it as a writer */
-    uint32_t opened : 1;   /* the backend's open has succeeded: release it */
-    uint32_t told : 1;     /* watchers were told of the opening: tell them of the closing */
-    uint64_t flags;        /* VRIFT_O_... */
+    uint32_t writable : 1;  /* the mount counts it as a writer */
+    uint32_t opened : 1;    /* the backend's open has succeeded: release it */
+    uint32_t told : 1;      /* watchers were told of the opening: tell them of the closing */
+    _Atomic uint64_t flags; /* VRIFT_O_..., as vrift_getfl() tells them */
     vrift_vfs *vfs;
     struct vr_path path;   /* held */
     vrift_cred *cred;      /* held; who opened it */

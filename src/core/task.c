@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define DEFAULT_MAX_FILES 65536u
-#define MOST_FILES        (1u << 30)
 #define MOST_GROUPS       65536u
 
 /* -- Credentials --------------------------------------------------------------------------------------------------- */
@@ -134,7 +133,7 @@ int32_t vrift_task_new(vrift_ns *ns, vrift_cred *cred, const struct vrift_task_o
     int32_t error = vr_copyin(&own, sizeof own, offsetof(struct vrift_task_options, max_file_size), options);
     if (error)
         return error;
-    if (own.reserved || own.max_files > MOST_FILES)
+    if (own.reserved || own.max_files > VR_FDTABLE_MOST)
         return -VRIFT_EINVAL;
     if (cred)
         vrift_cred_ref(cred);

@@ -18,7 +18,7 @@
 
 #define AT                VRIFT_AT_FDCWD
 #define ORACLE_TOTAL      199
-#define ORACLE_MAX        300
+#define ORACLE_MAX        600
 #define ORACLE_ANSWER_MAX 200
 
 struct oracle_entry {
@@ -37,6 +37,17 @@ struct oracle_calls {
     int64_t (*openat2)(void *self, int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
     int64_t (*close)(void *self, int fd);
     int64_t (*dup)(void *self, int fd);
+    int64_t (*dup3)(void *self, int fd, int to, uint64_t flags);
+    int64_t (*dupfd)(void *self, int fd, int least, uint64_t flags);
+    int64_t (*close_range)(void *self, unsigned first, unsigned last, unsigned flags);
+    int64_t (*getfd)(void *self, int fd);
+    int64_t (*setfd)(void *self, int fd, uint64_t flags);
+    int64_t (*getfl)(void *self, int fd);
+    int64_t (*setfl)(void *self, int fd, uint64_t flags);
+    int64_t (*max_files)(void *self, uint32_t limit);
+    int64_t (*flock)(void *self, int fd, uint64_t operation);
+    int64_t (*setlk)(void *self, int fd, uint64_t flags, int type); /* all of the file, at once; VRIFT_SETLK_OFD */
+    int64_t (*lock_elsewhere)(void *self, const char *path);        /* a POSIX write lock, by another process */
     int64_t (*read)(void *self, int fd, void *buf, size_t len);
     int64_t (*write)(void *self, int fd, const void *buf, size_t len);
     int64_t (*pwrite)(void *self, int fd, const void *buf, size_t len, uint64_t offset);
@@ -53,6 +64,9 @@ struct oracle_calls {
     int64_t (*symlinkat)(void *self, const char *target, const char *path);
     int64_t (*readlinkat)(void *self, const char *path, char *buf, size_t len);
     int64_t (*fchmodat)(void *self, int dirfd, const char *path, uint32_t mode, uint64_t flags);
+    int64_t (*fchmod)(void *self, int fd, uint32_t mode);
+    int64_t (*fchown)(void *self, int fd, uint32_t uid, uint32_t gid);
+    int64_t (*sync)(void *self, int fd, int how); /* 0 fsync, 1 fdatasync, 2 syncfs */
     int64_t (*chown)(void *self, const char *path, uint32_t uid, uint32_t gid);
     int64_t (*chdir)(void *self, const char *path);
     int64_t (*fchdir)(void *self, int fd);
@@ -102,12 +116,14 @@ void oracle_create_questions(struct oracle *o);
 void oracle_walk_questions(struct oracle *o);
 void oracle_nameless_questions(struct oracle *o);
 void oracle_description_questions(struct oracle *o);
+void oracle_lock_questions(struct oracle *o);
 void oracle_permission_questions(struct oracle *o);
 void oracle_mount_questions(struct oracle *o);
 void oracle_listing_questions(struct oracle *o);
 void oracle_mapping_questions(struct oracle *o);
 void oracle_xattr_questions(struct oracle *o);
 void oracle_further_questions(struct oracle *o);
+void oracle_descriptor_questions(struct oracle *o);
 
 /* Notes an answer. */
 void oracle_note(struct oracle *o, int number, const char *question, const char *format, ...)

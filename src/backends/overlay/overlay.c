@@ -135,10 +135,8 @@ static int32_t VRIFT_CALLBACK statfs(void *self, struct vrift_statfs *out)
 
 static int32_t VRIFT_CALLBACK sync_all(void *self)
 {
-    struct vr_overlay *overlay = self;
-    struct vrift_node root;
-    vr_overlay_node_key(overlay->root, &root);
-    return vr_overlay_io_fsync(self, &root, NULL);
+    const struct vr_overlay *overlay = self;
+    return vrift_sb_sync(overlay->layers[VR_OVERLAY_UPPER].sb);
 }
 
 #define READING                                                                                                        \

@@ -143,8 +143,6 @@ int64_t oracle_text(struct oracle *o, const char *path, char *out, size_t size)
 }
 
 const struct oracle_omission oracle_left[] = {
-    {107, 107, "fchmod on O_PATH (the interface has fchmodat with AT_EMPTY_PATH: asked as 200)"},
-    {119, 123, "flock, POSIX and OFD locks"},
     {169, 169, "magic links below /proc"},
     {0, 0, NULL},
 };
@@ -156,10 +154,12 @@ void oracle_ask_everything(struct oracle *oracle)
     oracle_walk_questions(oracle);
     oracle_nameless_questions(oracle);
     oracle_description_questions(oracle);
+    oracle_lock_questions(oracle);
     oracle_permission_questions(oracle);
     oracle_mount_questions(oracle);
     oracle_listing_questions(oracle);
     oracle_mapping_questions(oracle);
     oracle_xattr_questions(oracle);
     oracle_further_questions(oracle);
+    oracle_descriptor_questions(oracle);
 }

@@ -8,10 +8,13 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -43,6 +46,104 @@ static int64_t k_dup(void *self, int fd)
 {
     (void)self;
     return answer(dup(fd));
+}
+
+static int64_t k_dup3(void *self, int fd, int to, uint64_t flags)
+{
+    (void)self;
+    return answer(dup3(fd, to, (int)flags));
+}
+
+static int64_t k_dupfd(void *self, int fd, int least, uint64_t flags)
+{
+    (void)self;
+    return answer(fcntl(fd, flags & VRIFT_O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, least));
+}
+
+static int64_t k_close_range(void *self, unsigned first, unsigned last, unsigned flags)
+{
+    (void)self;
+    return answer(syscall(SYS_close_range, first, last, flags));
+}
+
+static int64_t k_getfd(void *self, int fd)
+{
+    (void)self;
+    return answer(fcntl(fd, F_GETFD));
+}
+
+static int64_t k_setfd(void *self, int fd, uint64_t flags)
+{
+    (void)self;
+    return answer(fcntl(fd, F_SETFD, (int)flags));
+}
+
+static int64_t k_getfl(void *self, int fd)
+{
+    (void)self;
+    int64_t flags = answer(fcntl(fd, F_GETFL));
+    return flags < 0 ? flags : flags & ~0100000; /* O_LARGEFILE, which the C library does not name here */
+}
+
+static int64_t k_setfl(void *self, int fd, uint64_t flags)
+{
+    (void)self;
+    return answer(fcntl(fd, F_SETFL, (int)flags));
+}
+
+static int64_t k_max_files(void *self, uint32_t limit)
+{
+    struct rlimit both;
+    (void)self;
+    if (getrlimit(RLIMIT_NOFILE, &both) < 0)
+        return answer(-1);
+    both.rlim_cur = limit;
+    return answer(setrlimit(RLIMIT_NOFILE, &both));
+}
+
+static int64_t k_flock(void *self, int fd, uint64_t operation)
+{
+    (void)self;
+    return answer(flock(fd, (int)operation));
+}
+
+static int64_t k_setlk(void *self, int fd, uint64_t flags, int type)
+{
+    struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET};
+    (void)self;
+    return answer(fcntl(fd, flags & VRIFT_SETLK_OFD ? F_OFD_SETLK : F_SETLK, &lock));
+}
+
+static int64_t k_lock_elsewhere(void *self, const char *path)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = open(path, O_RDWR);
+        _exit(k_setlk(self, fd, 0, F_WRLCK) < 0 ? errno : 0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+        return -VRIFT_EIO;
+    errno = WEXITSTATUS(status);
+    return errno ? answer(-1) : 0;
+}
+
+static int64_t k_fchmod(void *self, int fd, uint32_t mode)
+{
+    (void)self;
+    return answer(fchmod(fd, mode));
+}
+
+static int64_t k_fchown(void *self, int fd, uint32_t uid, uint32_t gid)
+{
+    (void)self;
+    return answer(fchown(fd, uid, gid));
+}
+
+static int64_t k_sync(void *self, int fd, int how)
+{
+    (void)self;
+    return answer(how == 0 ? fsync(fd) : how == 1 ? fdatasync(fd) : syncfs(fd));
 }
 
 static int64_t k_read(void *self, int fd, void *buf, size_t len)
@@ -293,6 +394,20 @@ const struct oracle_calls oracle_kernel_calls = {
     .openat2 = k_openat2,
     .close = k_close,
     .dup = k_dup,
+    .dup3 = k_dup3,
+    .dupfd = k_dupfd,
+    .close_range = k_close_range,
+    .getfd = k_getfd,
+    .setfd = k_setfd,
+    .getfl = k_getfl,
+    .setfl = k_setfl,
+    .max_files = k_max_files,
+    .flock = k_flock,
+    .setlk = k_setlk,
+    .lock_elsewhere = k_lock_elsewhere,
+    .fchmod = k_fchmod,
+    .fchown = k_fchown,
+    .sync = k_sync,
     .read = k_read,
     .write = k_write,
     .pwrite = k_pwrite,

@@ -36,6 +36,89 @@ static int64_t v_dup(void *self, int fd)
     return vrift_dup(task_of(self), fd);
 }
 
+static int64_t v_dup3(void *self, int fd, int to, uint64_t flags)
+{
+    return vrift_dup3(task_of(self), fd, to, flags);
+}
+
+static int64_t v_dupfd(void *self, int fd, int least, uint64_t flags)
+{
+    return vrift_dupfd(task_of(self), fd, least, flags);
+}
+
+static int64_t v_close_range(void *self, unsigned first, unsigned last, unsigned flags)
+{
+    return vrift_close_range(task_of(self), first, last, flags);
+}
+
+static int64_t v_getfd(void *self, int fd)
+{
+    return vrift_getfd(task_of(self), fd);
+}
+
+static int64_t v_setfd(void *self, int fd, uint64_t flags)
+{
+    return vrift_setfd(task_of(self), fd, flags);
+}
+
+static int64_t v_getfl(void *self, int fd)
+{
+    return vrift_getfl(task_of(self), fd);
+}
+
+static int64_t v_setfl(void *self, int fd, uint64_t flags)
+{
+    return vrift_setfl(task_of(self), fd, flags);
+}
+
+static int64_t v_max_files(void *self, uint32_t limit)
+{
+    return vrift_task_set_max_files(task_of(self), limit);
+}
+
+static int64_t v_flock(void *self, int fd, uint64_t operation)
+{
+    return vrift_flock(task_of(self), fd, operation, NULL);
+}
+
+static int64_t set_lock(vrift_task *task, int fd, uint64_t flags, int type)
+{
+    struct vrift_lock lock = {.size = sizeof lock, .type = type, .whence = VRIFT_SEEK_SET};
+    return vrift_setlk(task, fd, flags, &lock, NULL);
+}
+
+static int64_t v_setlk(void *self, int fd, uint64_t flags, int type)
+{
+    return set_lock(task_of(self), fd, flags, type);
+}
+
+static int64_t v_lock_elsewhere(void *self, const char *path)
+{
+    vrift_task *child;
+    check_ok(vrift_task_fork(task_of(self), &child));
+    int64_t result = vrift_openat(child, AT, path, VRIFT_O_RDWR, 0);
+    if (result >= 0)
+        result = set_lock(child, (int)result, 0, VRIFT_F_WRLCK);
+    vrift_task_free(child);
+    return result;
+}
+
+static int64_t v_fchmod(void *self, int fd, uint32_t mode)
+{
+    return vrift_fchmod(task_of(self), fd, mode);
+}
+
+static int64_t v_fchown(void *self, int fd, uint32_t uid, uint32_t gid)
+{
+    return vrift_fchown(task_of(self), fd, uid, gid);
+}
+
+static int64_t v_sync(void *self, int fd, int how)
+{
+    vrift_task *task = task_of(self);
+    return how == 0 ? vrift_fsync(task, fd) : how == 1 ? vrift_fdatasync(task, fd) : vrift_syncfs(task, fd);
+}
+
 static int64_t v_read(void *self, int fd, void *buf, size_t len)
 {
     return vrift_read(task_of(self), fd, buf, len);
@@ -247,6 +330,20 @@ const struct oracle_calls oracle_vrift_calls = {
     .openat2 = v_openat2,
     .close = v_close,
     .dup = v_dup,
+    .dup3 = v_dup3,
+    .dupfd = v_dupfd,
+    .close_range = v_close_range,
+    .getfd = v_getfd,
+    .setfd = v_setfd,
+    .getfl = v_getfl,
+    .setfl = v_setfl,
+    .max_files = v_max_files,
+    .flock = v_flock,
+    .setlk = v_setlk,
+    .lock_elsewhere = v_lock_elsewhere,
+    .fchmod = v_fchmod,
+    .fchown = v_fchown,
+    .sync = v_sync,
     .read = v_read,
     .write = v_write,
     .pwrite = v_pwrite,

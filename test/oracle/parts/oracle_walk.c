@@ -141,6 +141,7 @@ static void o_path(struct oracle *o)
     oracle_touch(o, "f", "abc");
     int64_t fd = open_at(o, "f", VRIFT_O_PATH);
     ASK(106, "O_PATH read", o->calls->read(o->self, (int)fd, &byte, 1));
+    ASK(107, "O_PATH fchmod", o->calls->fchmod(o->self, (int)fd, 0600));
     ASK(108, "O_PATH fstat", o->calls->fstat(o->self, (int)fd, &attr));
     ASK(109, "O_PATH fchdir on file", o->calls->fchdir(o->self, (int)fd));
     ASK(110, "O_PATH ftruncate", o->calls->ftruncate(o->self, (int)fd, 0));
