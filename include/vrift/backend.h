@@ -421,6 +421,13 @@ struct vrift_backend_ops {
      * at a time. NULL: `watch` alone sees to it that everything is told within max_age_ns.
      */
     void(VRIFT_CALLBACK *drain)(void *self);
+
+    /*
+     * Expected to answer, with a reference for the core, the open file that a symlink stands for: walks jump to what that
+     * has open, whatever its names are, and reading the link tells its path. A backend with this slot has only such
+     * links. NULL: symlinks are the text that readlink answers.
+     */
+    int32_t(VRIFT_CALLBACK *follow)(void *self, const struct vrift_node *node, vrift_file **out);
 };
 
 VRIFT_BEGIN_DECLS

@@ -190,6 +190,20 @@ VRIFT_API int32_t vrift_sb_capability(vrift_sb *sb, uint32_t capability, struct 
 VRIFT_API int32_t vrift_sb_consistency(vrift_sb *sb, uint32_t aspect, struct vrift_consistency *out);
 
 /**
+ * Makes a superblock that shows the descriptors of a task as /proc/self/fd does: a directory with a magic link for each,
+ * to be mounted where the task's programs look for it. Opening one opens anew what is open, as vrift_reopen() does.
+ *
+ * It belongs to the task's credentials of now, and follows the table of descriptors that the task has: when the last
+ * task with that table is freed, the directory is empty. VRIFT_RESOLVE_NO_MAGICLINKS refuses to follow its links.
+ *
+ * @param[out] out the superblock, with one reference for the caller
+ * @return 0; -VRIFT_ENOMEM; -VRIFT_EINVAL.
+ * Thread safety: any thread; a task is internally locked.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_fd_new(vrift_task *task, vrift_sb **out);
+
+/**
  * Brings all that was written to a superblock to stable storage, as syncfs(2).
  *
  * @return 0; -VRIFT_EINVAL; what the backend answers.

@@ -187,6 +187,13 @@ int64_t vr_dispatch_readlink(struct vr_inode *inode, char *buf, size_t len)
                                                 : -VRIFT_EINVAL);
 }
 
+int32_t vr_dispatch_follow(struct vr_inode *inode, vrift_file **out)
+{
+    assert(vr_is_link(inode) && inode->sb->ops.follow);
+    ENTER(inode->sb, "follow");
+    return (int32_t)noted(inode, inode->sb->ops.follow(inode->sb->self, NODE(inode), out));
+}
+
 int32_t vr_dispatch_readdir(struct vr_inode *dir, uint64_t cookie, uint64_t mask, vrift_emit_fn emit, void *payload,
                             uint32_t *end)
 {

@@ -32,22 +32,41 @@ struct vr_fdtable *vr_fdtable_new(vrift_vfs *vfs, uint32_t limit)
         return NULL;
     }
     atomic_init(&table->refs, 1);
+    atomic_init(&table->holds, 1);
     table->limit = limit;
     /* Never 0 nor, as a process id, negative. */
     table->number = 1 + atomic_fetch_add_explicit(&vfs->next_table, 1, memory_order_relaxed) % 0x7fffffff;
     return table;
 }
 
+void vr_fdtable_hold(struct vr_fdtable *table)
+{
+    atomic_fetch_add_explicit(&table->holds, 1, memory_order_relaxed);
+}
+
+void vr_fdtable_let_go(vrift_vfs *vfs, struct vr_fdtable *table)
+{
+    if (atomic_fetch_sub_explicit(&table->holds, 1, memory_order_acq_rel) != 1)
+        return;
+    vr_os_mutex_destroy(&table->lock);
+    vr_alloc_free(vfs->allocator, table);
+}
+
 void vr_fdtable_unref(vrift_vfs *vfs, struct vr_fdtable *table)
 {
     if (!table || atomic_fetch_sub_explicit(&table->refs, 1, memory_order_acq_rel) != 1)
         return;
-    for (uint32_t i = 0; i < table->count; i++)
-        if (table->slots[i].file)
-            (void)vr_fdtable_closed(table, table->slots[i].file);
-    vr_alloc_free(vfs->allocator, table->slots);
-    vr_os_mutex_destroy(&table->lock);
-    vr_alloc_free(vfs->allocator, table);
+    uint32_t first = 0;
+    vrift_file *file;
+    while (vr_fdtable_remove_next(table, &first, UINT32_MAX, false, &file))
+        (void)vr_fdtable_closed(table, file);
+    lock_table(table);
+    struct vr_slot *slots = table->slots;
+    table->slots = NULL;
+    table->count = 0;
+    unlock_table(table);
+    vr_alloc_free(vfs->allocator, slots);
+    vr_fdtable_let_go(vfs, table);
 }
 
 int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out)
@@ -60,6 +79,17 @@ int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out)
         return -VRIFT_EBADF;
     *out = file;
     return 0;
+}
+
+int64_t vr_fdtable_next(struct vr_fdtable *table, uint64_t from)
+{
+    lock_table(table);
+    uint64_t fd = from;
+    while (fd < table->count && !table->slots[fd].file)
+        fd++;
+    bool found = fd < table->count;
+    unlock_table(table);
+    return found ? (int64_t)fd : -1;
 }
 
 bool vr_fdtable_holds(struct vr_fdtable *table, int32_t fd, const vrift_file *file)

@@ -10,7 +10,11 @@
 
 /* An empty table with one reference; NULL without memory. */
 struct vr_fdtable *vr_fdtable_new(vrift_vfs *vfs, uint32_t limit);
-/* Drops a reference; the last one closes all. NULL is fine. */
+/* Keeps the memory of a table, whose descriptors may all be closed meanwhile; and lets it go. */
+void vr_fdtable_hold(struct vr_fdtable *table);
+void vr_fdtable_let_go(vrift_vfs *vfs, struct vr_fdtable *table);
+
+/* Drops a task's reference; the last one closes all. NULL is fine. */
 void vr_fdtable_unref(vrift_vfs *vfs, struct vr_fdtable *table);
 
 /* The description behind a descriptor, with a reference; -VRIFT_EBADF. */
@@ -18,6 +22,9 @@ int32_t vr_fdtable_get(struct vr_fdtable *table, int32_t fd, vrift_file **out);
 
 /* Likewise unless it was opened with O_PATH. */
 int32_t vr_fdtable_get_open(struct vr_fdtable *table, int32_t fd, vrift_file **out);
+
+/* The first descriptor from `from` on that is open, or -1. */
+int64_t vr_fdtable_next(struct vr_fdtable *table, uint64_t from);
 
 /* Is that still what the descriptor means? */
 bool vr_fdtable_holds(struct vr_fdtable *table, int32_t fd, const vrift_file *file);

@@ -11,6 +11,7 @@
 #include "core/walk.h"
 #include "core/watch.h"
 
+#include <vrift/file.h>
 #include <vrift/fs.h>
 
 #include <string.h>
@@ -413,6 +414,32 @@ int32_t vrift_statfs(vrift_task *task, int32_t dirfd, const char *path, struct v
     return result;
 }
 
+/* The path of what a magic link leads to, as seen from the root of who reads it; as d_path() of Linux. */
+static int64_t read_magic_link(const struct vr_walk *walk, struct vr_inode *link, char *buf, size_t len)
+{
+    static const char deleted[] = " (deleted)", unreachable[] = "(unreachable)";
+    char text[VRIFT_PATH_MAX + sizeof deleted];
+    vrift_file *file;
+    int64_t result = vr_dispatch_follow(link, &file);
+    if (result)
+        return result;
+    vr_dcache_read_begin(file->vfs);
+    result = vr_dpath_write(&walk->root, &file->path, false, text, VRIFT_PATH_MAX);
+    bool gone = !vr_dcache_hashed(file->path.dentry);
+    vr_dcache_read_end(file->vfs);
+    vrift_file_unref(file);
+    if (result < 0)
+        return result == -VRIFT_ERANGE ? -VRIFT_ENAMETOOLONG : result;
+    if (gone)
+        memcpy(text + result - 1, deleted, sizeof deleted);
+    const char *start = text;
+    if (strncmp(start, unreachable, sizeof unreachable - 1) == 0)
+        start += sizeof unreachable - 1;
+    size_t length = strnlen(start, len);
+    memcpy(buf, start, length);
+    return (int64_t)length;
+}
+
 static int64_t readlinkat_once(vrift_task *task, int32_t dirfd, const char *path, char *buf, size_t len)
 {
     if (!task || !path || !buf || !len)
@@ -425,6 +452,11 @@ static int64_t readlinkat_once(vrift_task *task, int32_t dirfd, const char *path
     if (!result) {
         struct vr_inode *inode = walk.path.dentry->inode;
         const char *text = NULL;
+        if (vr_is_link(inode) && inode->sb->ops.follow) {
+            result = read_magic_link(&walk, inode, buf, len);
+            vr_walk_end(&walk);
+            return result;
+        }
         if (vr_is_link(inode))
             result = vr_inode_readlink(inode, &text);
         else

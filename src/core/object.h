@@ -374,6 +374,7 @@ struct vr_slot {
 
 struct vr_fdtable {
     _Atomic uint32_t refs;   /* tasks that share it */
+    _Atomic uint32_t holds;  /* of its memory: one for refs > 0, and who may look at it later */
     _Atomic uint32_t locked; /* it has set POSIX locks, and may still hold some */
     uint32_t number;         /* of the table; stands for a process id where locks are told */
     vr_os_mutex lock;

@@ -4,6 +4,7 @@
 #include "core/attr.h"
 #include "core/dcache.h"
 #include "core/dcachehot.h"
+#include "core/dispatch.h"
 #include "core/fdtable.h"
 #include "core/inode.h"
 #include "core/lookup.h"
@@ -257,6 +258,30 @@ static int32_t slow_link(struct vr_walk *walk)
     return vr_inode_readlink(walk->child->inode, &text);
 }
 
+/* Likewise a magic link, which has no text but leads somewhere: as nd_jump_link() of Linux. */
+static int32_t slow_jump(struct vr_walk *walk)
+{
+    vrift_file *file;
+    if (walk->resolve & VRIFT_RESOLVE_NO_MAGICLINKS)
+        return -VRIFT_ELOOP;
+    int32_t error = vr_dispatch_follow(walk->child->inode, &file);
+    if (error)
+        return error;
+    if (walk->resolve & SCOPED || (walk->resolve & VRIFT_RESOLVE_NO_XDEV && file->path.mount != walk->path.mount))
+        error = -VRIFT_EXDEV;
+    if (!error) {
+        struct vr_walk_held before = walk->held;
+        walk->followed++;
+        walk->path = walk->held.path = file->path;
+        walk->child = walk->held.child = NULL;
+        walk->stepping = false;
+        vr_path_ref(&walk->path);
+        drop(&before);
+    }
+    vrift_file_unref(file);
+    return error;
+}
+
 /* The directory that the walk stands on has an ACL, which lies with the backend. */
 static int32_t slow_search(struct vr_walk *walk)
 {
@@ -337,7 +362,7 @@ static int32_t slow_pass(struct vr_walk *walk, int32_t need)
     case VR_WALK_NEED_LOOKUP:
         return slow_lookup(walk);
     case VR_WALK_NEED_LINK:
-        return slow_link(walk);
+        return walk->child->inode->sb->ops.follow ? slow_jump(walk) : slow_link(walk);
     case VR_WALK_NEED_FRESH:
         return slow_fresh(walk);
     default:

@@ -144,6 +144,7 @@ int64_t oracle_text(struct oracle *o, const char *path, char *out, size_t size)
 
 const struct oracle_omission oracle_left[] = {
     {169, 169, "magic links below /proc"},
+    {188, 189, "MAP_SHARED"},
     {0, 0, NULL},
 };
 

@@ -452,5 +452,7 @@ int oracle_enter_kernel(const char *root)
     if (below < 0 || fchdir(below) < 0 || chroot(".") < 0 || chdir("/") < 0)
         return -1;
     close(below);
+    if (mkdir("/proc", 0755) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0)
+        return -1;
     return mkdir("/base", 0755) < 0 || mount("tmpfs", "/base", "tmpfs", 0, "mode=0777") < 0 ? -1 : 0;
 }

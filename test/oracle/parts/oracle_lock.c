@@ -204,8 +204,111 @@ static void by_descriptor(struct oracle *o)
     calls->close(o->self, dir);
 }
 
+/* -- Magic links --------------------------------------------------------------------------------------------------- */
+
+static const char *fd_path(int fd, const char *rest)
+{
+    static char text[80];
+    snprintf(text, sizeof text, "/proc/self/fd/%d%s", fd, rest);
+    return text;
+}
+
+static void note_link(struct oracle *o, int number, const char *question, int fd)
+{
+    char text[80];
+    int64_t length = o->calls->readlinkat(o->self, fd_path(fd, ""), text, sizeof text - 1);
+    text[length < 0 ? 0 : length] = '\0';
+    oracle_note(o, number, question, "%s", length < 0 ? oracle_word(length) : text);
+}
+
+static int64_t resolve(struct oracle *o, int dirfd, const char *path, uint64_t flags, uint64_t how)
+{
+    int64_t fd = o->calls->openat2(o->self, dirfd, path, flags, 0, how);
+    if (fd >= 0)
+        o->calls->close(o->self, (int)fd);
+    return fd;
+}
+
+static void links_of(struct oracle *o, int fd, int dir)
+{
+    const struct oracle_calls *calls = o->calls;
+    struct vrift_stat st = {.mode = 0};
+    note_link(o, 480, "readlink of a file's", fd);
+    note_link(o, 481, "readlink of a directory's", dir);
+    calls->statat(o->self, AT, fd_path(fd, ""), VRIFT_AT_SYMLINK_NOFOLLOW, &st);
+    oracle_note(o, 482, "lstat of it", "0o%o %llu", st.mode, (unsigned long long)st.size);
+    calls->statat(o->self, AT, fd_path(fd, ""), 0, &st);
+    oracle_note(o, 483, "stat of it", "0o%o %llu", st.mode, (unsigned long long)st.size);
+    ASK(484, "open of it with O_NOFOLLOW", oracle_open_close(o, fd_path(fd, ""), VRIFT_O_NOFOLLOW, 0));
+    ASK(485, "open of it with O_CREAT|O_RDWR", oracle_open_close(o, fd_path(fd, ""), VRIFT_O_CREAT | VRIFT_O_RDWR, 0));
+    ASK(486, "open of it with O_EXCL",
+        oracle_open_close(o, fd_path(fd, ""), VRIFT_O_CREAT | VRIFT_O_EXCL | VRIFT_O_RDWR, 0));
+    ASK(487, "open of it with O_DIRECTORY", oracle_open_close(o, fd_path(fd, ""), VRIFT_O_DIRECTORY, 0));
+    ASK(488, "open of N/x below a file", oracle_open_close(o, fd_path(fd, "/x"), VRIFT_O_RDONLY, 0));
+    ASK(489, "open of N/f below a directory", oracle_open_close(o, fd_path(dir, "/f"), VRIFT_O_RDONLY, 0));
+    ASK(490, "open of N/", oracle_open_close(o, fd_path(dir, "/"), VRIFT_O_RDONLY | VRIFT_O_NOFOLLOW, 0));
+    ASK(491, "creating below N/..", oracle_open_close(o, fd_path(dir, "/../new"), VRIFT_O_CREAT | VRIFT_O_RDWR, 0644));
+    ASK(492, "stat of what was created", oracle_stat(o, "/base/new"));
+    ASK(493, "open of a closed one", oracle_open_close(o, fd_path(900, ""), VRIFT_O_RDONLY, 0));
+    ASK(494, "open of a name that is no number", oracle_open_close(o, "/proc/self/fd/x", VRIFT_O_RDONLY, 0));
+    ASK(495, "open of a number with a zero in front", oracle_open_close(o, "/proc/self/fd/00", VRIFT_O_RDONLY, 0));
+    ASK(496, "unlink of one", oracle_unlink(o, fd_path(fd, "")));
+    ASK(497, "creating among them", oracle_open_close(o, "/proc/self/fd/900", VRIFT_O_CREAT | VRIFT_O_RDWR, 0600));
+}
+
+static void magic_links(struct oracle *o)
+{
+    const struct oracle_calls *calls = o->calls;
+    oracle_fresh(o);
+    oracle_touch(o, "f", "abc");
+    oracle_mkdir(o, "d");
+    oracle_touch(o, "d/f", "");
+    int fd = open_at(o, "f", VRIFT_O_RDONLY), dir = open_at(o, "d", VRIFT_O_RDONLY);
+    int numbers = (int)calls->openat(o->self, AT, "/proc/self/fd", VRIFT_O_PATH, 0);
+    links_of(o, fd, dir);
+    char name[20], beyond[20];
+    snprintf(name, sizeof name, "%d", fd);
+    snprintf(beyond, sizeof beyond, "%d", numbers);
+    ASK(500, "RESOLVE_NO_SYMLINKS", resolve(o, numbers, name, 0, VRIFT_RESOLVE_NO_SYMLINKS));
+    ASK(501, "RESOLVE_NO_MAGICLINKS", resolve(o, numbers, name, 0, VRIFT_RESOLVE_NO_MAGICLINKS));
+    ASK(502, "RESOLVE_BENEATH", resolve(o, numbers, name, 0, VRIFT_RESOLVE_BENEATH));
+    ASK(503, "RESOLVE_IN_ROOT", resolve(o, numbers, name, 0, VRIFT_RESOLVE_IN_ROOT));
+    ASK(504, "RESOLVE_NO_XDEV", resolve(o, numbers, name, 0, VRIFT_RESOLVE_NO_XDEV));
+    ASK(505, "RESOLVE_NO_XDEV to a place on the same mount",
+        resolve(o, numbers, beyond, VRIFT_O_PATH, VRIFT_RESOLVE_NO_XDEV));
+    ASK(506, "RESOLVE_CACHED", resolve(o, numbers, name, 0, VRIFT_RESOLVE_CACHED));
+    ASK(507, "NO_MAGICLINKS of the link itself",
+        resolve(o, numbers, name, VRIFT_O_PATH | VRIFT_O_NOFOLLOW, VRIFT_RESOLVE_NO_MAGICLINKS));
+    calls->unlinkat(o->self, AT, "f", 0);
+    note_link(o, 508, "readlink of what was removed", fd);
+    ASK(509, "open of what was removed", oracle_open_close(o, fd_path(fd, ""), VRIFT_O_RDWR, 0));
+    ASK(510, "link of what was removed", calls->linkat(o->self, AT, fd_path(fd, ""), "again", VRIFT_AT_SYMLINK_FOLLOW));
+    oracle_rename(o, "d", "e", 0);
+    note_link(o, 511, "readlink of what was renamed", dir);
+    ASK(512, "chdir through it", calls->chdir(o->self, fd_path(dir, "")));
+    ASK(513, "stat of a name there", oracle_stat(o, "f"));
+    calls->chdir(o->self, "/base");
+    int nameless = open_at(o, ".", VRIFT_O_TMPFILE | VRIFT_O_RDWR);
+    ASK(514, "link of a nameless file",
+        calls->linkat(o->self, AT, fd_path(nameless, ""), "named", VRIFT_AT_SYMLINK_FOLLOW));
+    int path = open_at(o, "named", VRIFT_O_PATH);
+    struct vrift_stat st = {.mode = 0};
+    calls->statat(o->self, AT, fd_path(path, ""), VRIFT_AT_SYMLINK_NOFOLLOW, &st);
+    oracle_note(o, 515, "lstat of an O_PATH descriptor's", "0o%o", st.mode);
+    ASK(516, "open of it for writing", oracle_open_close(o, fd_path(path, ""), VRIFT_O_WRONLY, 0));
+    oracle_as_user(o, 1000, 1000);
+    ASK(517, "open of it for writing as another", oracle_open_close(o, fd_path(path, ""), VRIFT_O_WRONLY, 0));
+    oracle_as_root(o);
+    calls->close(o->self, nameless);
+    calls->close(o->self, path);
+    calls->close(o->self, fd);
+    calls->close(o->self, dir);
+    calls->close(o->self, numbers);
+}
+
 void oracle_descriptor_questions(struct oracle *o)
 {
+    magic_links(o);
     locks_of_odd_descriptors(o);
     status_flags(o);
     table(o);

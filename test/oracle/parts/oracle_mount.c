@@ -96,6 +96,10 @@ static void openat2_questions(struct oracle *o)
     ASK(167, "openat2 NO_SYMLINKS final symlink", resolve(o, d, "abs", 0, 0, VRIFT_RESOLVE_NO_SYMLINKS));
     ASK(168, "openat2 NO_SYMLINKS final + O_PATH|O_NOFOLLOW",
         resolve(o, d, "abs", VRIFT_O_PATH | VRIFT_O_NOFOLLOW, 0, VRIFT_RESOLVE_NO_SYMLINKS));
+    char link[40];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", (int)d);
+    ASK(169, "openat2 NO_MAGICLINKS /proc/self/fd/N",
+        resolve(o, AT, link, VRIFT_O_PATH, 0, VRIFT_RESOLVE_NO_MAGICLINKS));
     ASK(170, "openat2 BENEATH|IN_ROOT", resolve(o, d, "fsrc", 0, 0, VRIFT_RESOLVE_BENEATH | VRIFT_RESOLVE_IN_ROOT));
     ASK(171, "openat2 O_CREAT|CACHED", resolve(o, d, "cc", create, 0600, VRIFT_RESOLVE_CACHED));
     ASK(172, "openat2 CACHED on warm", resolve(o, d, "fsrc", 0, 0, VRIFT_RESOLVE_CACHED));

@@ -393,6 +393,12 @@ void *oracle_vrift_new(void)
     check_ok(vrift_task_new(ns, NULL, NULL, &side->task));
     vrift_ns_unref(ns);
     vrift_sb_unref(sb);
+    check_ok(vrift_mkdirat(side->task, AT, "/proc", 0755));
+    check_ok(vrift_mkdirat(side->task, AT, "/proc/self", 0755));
+    check_ok(vrift_mkdirat(side->task, AT, "/proc/self/fd", 0755));
+    check_ok(vrift_fd_new(side->task, &sb));
+    check_ok(vrift_mount(side->task, AT, "/proc/self/fd", sb, 0));
+    vrift_sb_unref(sb);
     check_ok(vrift_mkdirat(side->task, AT, "/base", 0755));
     check_ok(v_mount(side, "/base"));
     return side;
