@@ -428,6 +428,13 @@ struct vrift_backend_ops {
      * links. NULL: symlinks are the text that readlink answers.
      */
     int32_t(VRIFT_CALLBACK *follow)(void *self, const struct vrift_node *node, vrift_file **out);
+
+    /*
+     * Expected to stamp the access time with the present and nothing else, and to answer the attributes after that: it
+     * was read, and the core has found by the flags of mount and file that this is to be noted. NULL: the core notes
+     * nothing; access times are what the backend says.
+     */
+    int32_t(VRIFT_CALLBACK *touch)(void *self, const struct vrift_node *node, struct vrift_stat *out);
 };
 
 VRIFT_BEGIN_DECLS

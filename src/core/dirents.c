@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* vrift_getdents: `.` and `..` are the core's, the rest the backend's. */
+#include "core/atime.h"
 #include "core/attr.h"
 #include "core/dcache.h"
 #include "core/description.h"
@@ -228,6 +229,8 @@ int64_t vrift_getdents(vrift_task *task, int32_t fd, void *buf, size_t len, uint
         if (result > 0 && filling.stats)
             ask_stats(task, file, &filling);
         vr_description_unlock(file);
+        if (!atomic_load(&file->path.dentry->inode->unlinked))
+            vr_atime_file(file);
     }
     vrift_file_unref(file);
     return result;

@@ -187,6 +187,14 @@ int64_t vr_dispatch_readlink(struct vr_inode *inode, char *buf, size_t len)
                                                 : -VRIFT_EINVAL);
 }
 
+int32_t vr_dispatch_touch(struct vr_inode *inode, struct vrift_stat *out)
+{
+    memset(out, 0, sizeof *out);
+    ENTER(inode->sb, "touch");
+    return (int32_t)noted(inode, inode->sb->ops.touch ? inode->sb->ops.touch(inode->sb->self, NODE(inode), out)
+                                                      : -VRIFT_EOPNOTSUPP);
+}
+
 int32_t vr_dispatch_follow(struct vr_inode *inode, vrift_file **out)
 {
     assert(vr_is_link(inode) && inode->sb->ops.follow);

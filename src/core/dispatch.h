@@ -27,6 +27,7 @@ int32_t vr_dispatch_getattr(struct vr_inode *inode, uint64_t mask, struct vrift_
 int32_t vr_dispatch_setattr(struct vr_inode *inode, void *file, const struct vrift_setattr *set,
                             struct vrift_stat *out);
 int64_t vr_dispatch_readlink(struct vr_inode *inode, char *buf, size_t len);
+int32_t vr_dispatch_touch(struct vr_inode *inode, struct vrift_stat *out);
 int32_t vr_dispatch_follow(struct vr_inode *inode, vrift_file **out);
 int32_t vr_dispatch_readdir(struct vr_inode *dir, uint64_t cookie, uint64_t mask, vrift_emit_fn emit, void *payload,
                             uint32_t *end);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The calls that take a descriptor: reading, writing, seeking. */
+#include "core/atime.h"
 #include "core/attr.h"
 #include "core/description.h"
 #include "core/dispatch.h"
@@ -73,6 +74,8 @@ int64_t vr_file_read(vrift_file *file, const struct vrift_iovec *iov, uint32_t c
     }
     if (total)
         vr_watch_file(file->path.dentry, VRIFT_IN_ACCESS);
+    if (count)
+        vr_atime_file(file);
     return (int64_t)total;
 }
 

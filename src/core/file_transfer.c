@@ -4,6 +4,7 @@
  * function. As on Linux, the position that a transfer starts at is read once and set at its end: two transfers on one
  * description at a time go wrong in the same way.
  */
+#include "core/atime.h"
 #include "core/alloc.h"
 #include "core/attr.h"
 #include "core/description.h"
@@ -161,8 +162,10 @@ static int64_t copy_below(struct transfer *transfer, uint64_t count, uint64_t fl
     if (result > 0)
         vr_watch_file(transfer->out->path.dentry, VRIFT_IN_MODIFY);
     vr_inode_unlock(to, VR_RANK_CHILD);
-    if (result > 0)
+    if (result > 0) {
         vr_watch_file(transfer->in->path.dentry, VRIFT_IN_ACCESS);
+        vr_atime_file(transfer->in);
+    }
     return result;
 }
 

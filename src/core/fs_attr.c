@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The calls that read and change attributes by path. */
+#include "core/atime.h"
 #include "core/attr.h"
 #include "core/dcache.h"
 #include "core/dispatch.h"
@@ -465,6 +466,7 @@ static int64_t readlinkat_once(vrift_task *task, int32_t dirfd, const char *path
             size_t length = strnlen(text, len);
             memcpy(buf, text, length);
             result = (int64_t)length;
+            vr_atime_touch(&walk.path);
         }
     }
     vr_walk_end(&walk);

@@ -10,7 +10,7 @@
     _Static_assert(sizeof(void *) != 8 || offsetof(struct type, field) == (at), "layout of " #type "." #field)
 
 FROZEN(vrift_allocator, 40);
-FROZEN(vrift_backend_ops, 304);
+FROZEN(vrift_backend_ops, 312);
 FROZEN(vrift_capability, 16);
 FROZEN(vrift_change, 528);
 FROZEN(vrift_checkout_options, 40);
@@ -63,4 +63,4 @@ FROZEN_AT(vrift_stat, atime, 88);
 FROZEN_AT(vrift_stat, digest, 152);
 FROZEN_AT(vrift_stat, attributes, 184);
 FROZEN_AT(vrift_stat, spare, 192);
-FROZEN_AT(vrift_backend_ops, follow, sizeof(struct vrift_backend_ops) - sizeof(void *));
+FROZEN_AT(vrift_backend_ops, touch, sizeof(struct vrift_backend_ops) - sizeof(void *));

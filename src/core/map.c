@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Mappings: what mmap(2) checks, and the object that holds the file open for as long as it is mapped. */
+#include "core/atime.h"
 #include "core/alloc.h"
 #include "core/dispatch.h"
 #include "core/fdtable.h"
@@ -82,6 +83,8 @@ int32_t vrift_map(vrift_task *task, int32_t fd, uint64_t offset, uint64_t length
         error = check_file(file, &range);
     if (!error)
         error = map_file(file, &range, out);
+    if (!error)
+        vr_atime_file(file);
     vrift_file_unref(file);
     return error;
 }

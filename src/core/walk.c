@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/walk.h"
 
+#include "core/atime.h"
 #include "core/attr.h"
 #include "core/dcache.h"
 #include "core/dcachehot.h"
@@ -79,6 +80,7 @@ static void rewind_to_mark(struct vr_walk *walk)
     const struct vr_walk_mark *mark = &walk->mark;
     while (walk->link_count > mark->link_count)
         vr_inode_unref(walk->links[--walk->link_count]);
+    walk->read_links &= (1ULL << walk->link_count) - 1;
     walk->at_parent = false;
     walk->flags = mark->flags;
     walk->p = mark->p;
@@ -426,8 +428,11 @@ void vr_walk_take(struct vr_walk *walk, struct vr_path *out)
 void vr_walk_end(struct vr_walk *walk)
 {
     drop(&walk->held);
-    for (uint32_t i = 0; i < walk->link_count; i++)
+    for (uint32_t i = 0; i < walk->link_count; i++) {
+        if (walk->read_links >> i & 1)
+            vr_atime_stamp(walk->links[i]);
         vr_inode_unref(walk->links[i]);
+    }
     if (walk->anchored) {
         vr_path_unref(&walk->root);
         vrift_cred_unref(walk->cred);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/walkpass.h"
 
+#include "core/atime.h"
 #include "core/dcachehot.h"
 #include "core/mnt.h"
 
@@ -140,6 +141,8 @@ static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link, str
     walk->links[walk->link_count++] = inode;
     if (!vr_walkpass_valid(walk))
         return VR_WALK_TORN;
+    if (vr_atime_wanted(link->mount, inode, false))
+        walk->read_links |= 1ULL << (walk->link_count - 1);
     walk->followed++;
     if (!walk->final) {
         walk->texts[walk->depth].p = walk->p;

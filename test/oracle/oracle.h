@@ -77,6 +77,9 @@ struct oracle_calls {
     int64_t (*mount)(void *self, const char *path); /* a new, empty file system, root's mode 0777 */
     int64_t (*bind)(void *self, const char *from, const char *to);
     int64_t (*make_read_only)(void *self, const char *path);
+    int64_t (*remount)(void *self, const char *path, uint64_t flags);
+    int64_t (*utimes)(void *self, const char *path, int64_t atime, int64_t mtime); /* of a symlink itself */
+    int64_t (*transfer)(void *self, int in, int out, int how); /* 3 bytes: 0 sendfile, 1 copy_file_range, 2 map `in` */
     int64_t (*umount)(void *self, const char *path, uint64_t flags);
     int64_t (*become)(void *self, uint32_t uid, uint32_t gid, const uint32_t *groups, uint32_t group_count);
     int64_t (*setxattr)(void *self, const char *path, const char *name, const void *value, size_t len, uint64_t flags);
@@ -124,6 +127,7 @@ void oracle_mapping_questions(struct oracle *o);
 void oracle_xattr_questions(struct oracle *o);
 void oracle_further_questions(struct oracle *o);
 void oracle_descriptor_questions(struct oracle *o);
+void oracle_time_questions(struct oracle *o);
 
 /* Notes an answer. */
 void oracle_note(struct oracle *o, int number, const char *question, const char *format, ...)

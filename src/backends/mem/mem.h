@@ -256,6 +256,7 @@ void vr_memnode_add_link(struct vr_memnode *node, int32_t difference);
 
 int32_t VRIFT_CALLBACK vr_memnode_getattr(void *self, const struct vrift_node *node, uint64_t mask,
                                           struct vrift_stat *out);
+int32_t VRIFT_CALLBACK vr_memnode_read(void *self, const struct vrift_node *node, struct vrift_stat *out);
 int32_t VRIFT_CALLBACK vr_memnode_setattr(void *self, const struct vrift_node *node, void *file,
                                           const struct vrift_setattr *set, struct vrift_stat *out);
 int64_t VRIFT_CALLBACK vr_memnode_readlink(void *self, const struct vrift_node *node, char *buf, size_t len);

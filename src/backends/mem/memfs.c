@@ -84,6 +84,7 @@ const struct vrift_backend_ops vr_memfs_ops = {
     .forget = vr_memnode_forget,
     .getattr = vr_memnode_getattr,
     .setattr = vr_memnode_setattr,
+    .touch = vr_memnode_read,
     .readlink = vr_memnode_readlink,
     .readdir = vr_memname_readdir,
     .create = vr_memname_create,

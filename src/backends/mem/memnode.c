@@ -226,6 +226,19 @@ int32_t VRIFT_CALLBACK vr_memnode_getattr(void *self, const struct vrift_node *n
     return 0;
 }
 
+int32_t VRIFT_CALLBACK vr_memnode_read(void *self, const struct vrift_node *node, struct vrift_stat *out)
+{
+    struct vr_memnode *inode = node->handle;
+    struct vrift_timespec now;
+    (void)self;
+    vr_os_file_time(&now);
+    vr_os_rwlock_write(&inode->lock);
+    inode->atime = now;
+    vr_os_rwlock_unlock(&inode->lock);
+    vr_memnode_stat(inode, out);
+    return 0;
+}
+
 int32_t VRIFT_CALLBACK vr_memnode_setattr(void *self, const struct vrift_node *node, void *file,
                                           const struct vrift_setattr *set, struct vrift_stat *out)
 {

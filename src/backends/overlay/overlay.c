@@ -177,7 +177,7 @@ static int32_t open_layer(struct vr_overlay *overlay, vrift_vfs *vfs, uint32_t i
 {
     struct vr_overlay_layer *layer = &overlay->layers[index];
     struct vrift_task_options options = {.size = sizeof(options), .max_files = TASK_MAX_FILES};
-    int32_t result = vrift_ns_new(vfs, from->sb, mount_flags, &layer->ns);
+    int32_t result = vrift_ns_new(vfs, from->sb, mount_flags | VRIFT_MOUNT_NOATIME, &layer->ns);
     if (result == 0) {
         result = vrift_task_new(layer->ns, NULL, &options, &layer->task);
     }

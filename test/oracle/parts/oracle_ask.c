@@ -163,4 +163,5 @@ void oracle_ask_everything(struct oracle *oracle)
     oracle_xattr_questions(oracle);
     oracle_further_questions(oracle);
     oracle_descriptor_questions(oracle);
+    oracle_time_questions(oracle);
 }

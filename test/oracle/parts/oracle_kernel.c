@@ -9,8 +9,10 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -191,6 +193,8 @@ static int64_t fill(int result, const struct stat *st, struct vrift_stat *out)
                                .size = (uint64_t)st->st_size,
                                .rdev = VRIFT_MKDEV(major(st->st_rdev), minor(st->st_rdev)),
                                .mode = st->st_mode,
+                               .atime = {.sec = st->st_atim.tv_sec, .nsec = (uint32_t)st->st_atim.tv_nsec},
+                               .mtime = {.sec = st->st_mtim.tv_sec, .nsec = (uint32_t)st->st_mtim.tv_nsec},
                                .nlink = (uint32_t)st->st_nlink,
                                .uid = st->st_uid,
                                .gid = st->st_gid};
@@ -335,6 +339,30 @@ static int64_t k_make_read_only(void *self, const char *path)
     return answer(mount("", path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL));
 }
 
+static int64_t k_remount(void *self, const char *path, uint64_t flags)
+{
+    (void)self;
+    return answer(mount("", path, NULL, MS_REMOUNT | MS_BIND | flags, NULL));
+}
+
+static int64_t k_utimes(void *self, const char *path, int64_t atime, int64_t mtime)
+{
+    struct timespec times[2] = {{.tv_sec = atime}, {.tv_sec = mtime}};
+    (void)self;
+    return answer(utimensat(AT, path, times, AT_SYMLINK_NOFOLLOW));
+}
+
+static int64_t k_transfer(void *self, int in, int out, int how)
+{
+    (void)self;
+    if (how == 0)
+        return answer(sendfile(out, in, NULL, 3));
+    if (how == 1)
+        return answer(copy_file_range(in, NULL, out, NULL, 3, 0));
+    void *mapped = mmap(NULL, 3, PROT_READ, MAP_SHARED, in, 0);
+    return mapped == MAP_FAILED ? answer(-1) : answer(munmap(mapped, 3));
+}
+
 static int64_t k_umount(void *self, const char *path, uint64_t flags)
 {
     (void)self;
@@ -433,6 +461,9 @@ const struct oracle_calls oracle_kernel_calls = {
     .mount = k_mount,
     .bind = k_bind,
     .make_read_only = k_make_read_only,
+    .remount = k_remount,
+    .utimes = k_utimes,
+    .transfer = k_transfer,
     .umount = k_umount,
     .become = k_become,
     .setxattr = k_setxattr,

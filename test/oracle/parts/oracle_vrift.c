@@ -265,6 +265,31 @@ static int64_t v_make_read_only(void *self, const char *path)
     return vrift_remount(task_of(self), AT, path, VRIFT_MOUNT_RDONLY);
 }
 
+static int64_t v_remount(void *self, const char *path, uint64_t flags)
+{
+    return vrift_remount(task_of(self), AT, path, flags);
+}
+
+static int64_t v_utimes(void *self, const char *path, int64_t atime, int64_t mtime)
+{
+    const struct vrift_timespec times[2] = {{.sec = atime}, {.sec = mtime}};
+    return vrift_utimensat(task_of(self), AT, path, times, VRIFT_AT_SYMLINK_NOFOLLOW);
+}
+
+static int64_t v_transfer(void *self, int in, int out, int how)
+{
+    vrift_task *task = task_of(self);
+    vrift_mapping *mapping;
+    if (how == 0)
+        return vrift_sendfile(task, out, in, NULL, 3);
+    if (how == 1)
+        return vrift_copy_file_range(task, in, NULL, out, NULL, 3, 0);
+    int64_t result = vrift_map(task, in, 0, 3, VRIFT_PROT_READ, VRIFT_MAP_SHARED, &mapping);
+    if (!result)
+        vrift_map_free(mapping);
+    return result;
+}
+
 static int64_t v_umount(void *self, const char *path, uint64_t flags)
 {
     return vrift_umount(task_of(self), AT, path, flags);
@@ -369,6 +394,9 @@ const struct oracle_calls oracle_vrift_calls = {
     .mount = v_mount,
     .bind = v_bind,
     .make_read_only = v_make_read_only,
+    .remount = v_remount,
+    .utimes = v_utimes,
+    .transfer = v_transfer,
     .umount = v_umount,
     .become = v_become,
     .setxattr = v_setxattr,
