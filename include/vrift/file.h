@@ -327,7 +327,8 @@ VRIFT_API int32_t vrift_fremovexattr(vrift_task *task, int32_t fd, const char *n
  * the ones of the directories that the names mean.
  *
  * @param flags 0 or VRIFT_GETDENTS_STAT
- * @return bytes filled, 0 at the end; -VRIFT_EINVAL if not one entry fits; -VRIFT_ENOTDIR; -VRIFT_EBADF.
+ * @return bytes filled, 0 at the end; -VRIFT_EINVAL if not one entry fits; -VRIFT_ENOENT of a removed directory;
+ * -VRIFT_ENOTDIR; -VRIFT_EBADF.
  * Thread safety: any thread; the description's position is locked for the call.
  * @since 0.1
  */
