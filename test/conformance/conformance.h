@@ -56,6 +56,8 @@ extern const size_t kind_count;
 extern const struct test_case space_cases[], mapped_cases[];
 extern const struct test_case read_cases[], data_cases[], name_cases[], rename_cases[], attribute_cases[],
     present_cases[], refuse_cases[], small_cases[]; /* each ends with a NULL name */
+extern const struct test_case read_cases[], resolve_cases[], data_cases[], name_cases[], rename_cases[],
+    attribute_cases[], present_cases[], refuse_cases[], small_cases[]; /* each ends with a NULL name */
 
 struct world *make_world(const struct kind *kind, int contents);
 void free_world(struct world *world);

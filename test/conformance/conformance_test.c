@@ -62,6 +62,7 @@ int main(void)
         const struct kind *kind = &kinds[i];
         add(kind, read_cases, &shared_worlds[i], BIG);
         add(kind, mapped_cases, &shared_worlds[i], BIG);
+        add(kind, resolve_cases, &shared_worlds[i], BIG);
         if (!kind->make) {
             add(kind, refuse_cases, &shared_worlds[i], BIG);
             continue;
