@@ -54,8 +54,6 @@ struct test_case {
 extern const struct kind kinds[];
 extern const size_t kind_count;
 extern const struct test_case space_cases[], mapped_cases[];
-extern const struct test_case read_cases[], data_cases[], name_cases[], rename_cases[], attribute_cases[],
-    present_cases[], refuse_cases[], small_cases[]; /* each ends with a NULL name */
 extern const struct test_case read_cases[], resolve_cases[], data_cases[], name_cases[], rename_cases[],
     attribute_cases[], present_cases[], refuse_cases[], small_cases[]; /* each ends with a NULL name */
 

@@ -4,7 +4,7 @@
  * tmpfs in a mount namespace of its own) and once of libvrift (the memory backend). The answers must be equal.
  *
  * The questions have the numbers 1 to 199 of the list they come from; what that list does not have is numbered from
- * 200 on. What libvrift cannot be asked yet is named in oracle_left.
+ * 200 on.
  */
 #ifndef VR_ORACLE_H
 #define VR_ORACLE_H
@@ -103,13 +103,6 @@ struct oracle {
     struct oracle_answer answers[ORACLE_MAX];
     size_t count;
 };
-
-/* What is not compared yet, and why. */
-struct oracle_omission {
-    int first, last;
-    const char *what;
-};
-extern const struct oracle_omission oracle_left[]; /* ends with first 0 */
 
 void oracle_ask_everything(struct oracle *oracle);
 

@@ -142,12 +142,6 @@ int64_t oracle_text(struct oracle *o, const char *path, char *out, size_t size)
     return got;
 }
 
-const struct oracle_omission oracle_left[] = {
-    {169, 169, "magic links below /proc"},
-    {188, 189, "MAP_SHARED"},
-    {0, 0, NULL},
-};
-
 void oracle_ask_everything(struct oracle *oracle)
 {
     oracle_rename_questions(oracle);

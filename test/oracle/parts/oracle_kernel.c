@@ -7,7 +7,6 @@
 #include <grp.h>
 #include <linux/openat2.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
