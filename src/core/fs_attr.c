@@ -145,6 +145,21 @@ int32_t vrift_fchmodat(vrift_task *task, int32_t dirfd, const char *path, uint32
     return change_at(task, dirfd, path, flags, prepare_mode, &mode);
 }
 
+/* Where the backend is not asked to change what would have made it take capabilities away itself. */
+static int32_t drop_unseen(struct vr_inode *inode)
+{
+    struct vrift_stat st;
+    int32_t error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &st);
+    if (error || st.mask & VRIFT_STAT_RIGHTS)
+        return error ? error : vr_attr_drop_capabilities(inode);
+    if (vr_dispatch_getxattr(inode, "security.capability", NULL, 0) <= 0)
+        return 0;
+    error = vr_dispatch_removexattr(inode, "security.capability");
+    if (!error)
+        vr_inode_attr_forget(inode);
+    return error == -VRIFT_ENODATA ? 0 : error;
+}
+
 struct owners {
     uint32_t uid, gid;
 };
@@ -179,7 +194,9 @@ static int32_t prepare_owners(const vrift_cred *cred, struct vr_inode *inode, co
         set->mode = permissions_of(inode) & ~killed;
         set->mode &= ~vr_perm_setgid_lost(cred, owners->gid != UINT32_MAX ? owners->gid : gid);
     }
-    return vr_is_dir(inode) ? 0 : vr_attr_drop_capabilities(inode);
+    if (vr_is_dir(inode))
+        return 0;
+    return set->mask & (VRIFT_SET_UID | VRIFT_SET_GID) ? vr_attr_drop_capabilities(inode) : drop_unseen(inode);
 }
 
 int32_t vrift_fchownat(vrift_task *task, int32_t dirfd, const char *path, uint32_t uid, uint32_t gid, uint64_t flags)
@@ -280,7 +297,7 @@ static int32_t truncate_locked(const vrift_cred *cred, struct vr_dentry *dentry,
         set.mask |= VRIFT_SET_MODE;
         set.mode = permissions_of(inode) & ~killed;
     }
-    int32_t error = vr_attr_drop_capabilities(inode);
+    int32_t error = resize ? vr_attr_drop_capabilities(inode) : drop_unseen(inode);
     if (!error && set.mask)
         error = vr_inode_setattr(inode, handle, &set);
     if (!error)

@@ -33,7 +33,7 @@ enum perm_call {
     PERM_WRITE,     /* open for writing and write a byte */
     PERM_FTRUNCATE, /* likewise, and set the size */
     PERM_FALLOCATE, /* likewise, and allocate or punch */
-    PERM_TMPFILE,
+    PERM_TMPFILE,   /* a nameless file, and a name for it */
     PERM_MKDIR,
     PERM_MKNOD,
     PERM_SYMLINK,

@@ -126,12 +126,18 @@ static bool may_differ(const struct perm_question *q, int64_t theirs, int64_t ou
            (ours >= 0 || ours == -VRIFT_ENXIO);
 }
 
-/* Setuid cannot be taken from what only grows by a change of mode, and a host knows no other way. */
+/*
+ * Setuid and capabilities cannot be taken from what only grows, or does not change at all, by a change of mode or
+ * attribute, and a host knows no other way.
+ */
 static bool is_stuck(const struct perm_question *q)
 {
     struct vrift_stat st;
-    return q->call >= PERM_WRITE && q->call <= PERM_FALLOCATE && !perm_kernel_look(q->path, &st) &&
-           st.attributes & VRIFT_ATTR_APPEND && st.mode & (VRIFT_S_ISUID | VRIFT_S_ISGID);
+    if (perm_kernel_look(q->path, &st) || !(st.attributes & (VRIFT_ATTR_APPEND | VRIFT_ATTR_IMMUTABLE)))
+        return false;
+    if (q->call == PERM_CHOWN)
+        return (q->uid & q->gid) == UINT32_MAX;
+    return q->call >= PERM_WRITE && q->call <= PERM_FALLOCATE && st.mode & (VRIFT_S_ISUID | VRIFT_S_ISGID);
 }
 
 /* Asks one question of both; whether they agree. */
@@ -220,9 +226,6 @@ static bool is_left_out(const struct run *run, const struct perm_question *q)
     /* Capabilities that nobody can read cannot be copied up, by the kernel's overlay neither. */
     if (run->ours->layered && strcmp(q->name, "security.capability") == 0 && q->value_length == 0)
         return q->call == PERM_SETXATTR || q->call == PERM_FSETXATTR;
-    /* A change of owner to nobody in particular, for what it takes away, does not reach a host's file. */
-    if (q->call == PERM_CHOWN && (q->uid & q->gid) == UINT32_MAX && run->ours->beneath)
-        return true;
     return q->call == PERM_FALLOCATE && !run->ours->allocates;
 }
 

@@ -3,6 +3,8 @@
 #include "support/world.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -328,6 +330,54 @@ static void a_backend_that_fails_to_tell_the_acl_grants_nothing(void **state)
     check_ok(vrift_chdir(w->task, "/"));
 }
 
+/* -- Many at once -------------------------------------------------------------------------------------------------- */
+
+struct asker {
+    struct world *world;
+    uint32_t uid;
+    int32_t wanted;
+    unsigned wrong;
+    _Atomic int *stop;
+};
+
+static void *ask_all_the_time(void *payload)
+{
+    struct asker *asker = payload;
+    struct vrift_cred_options options = {.size = sizeof options, .uid = asker->uid, .gid = asker->uid};
+    vrift_cred *cred;
+    vrift_task *task;
+    if (vrift_cred_new(asker->world->vfs, &options, &cred) || vrift_task_new(asker->world->ns, cred, NULL, &task))
+        return NULL;
+    while (!atomic_load(asker->stop))
+        asker->wrong += vrift_faccessat(task, HERE, "/d/f", 0, 0) != asker->wanted;
+    vrift_task_free(task);
+    vrift_cred_unref(cred);
+    return NULL;
+}
+
+static void while_an_acl_comes_and_goes_nobody_slips_in_and_the_owner_is_not_kept_out(void **state)
+{
+    struct world *w = *state;
+    _Atomic int stop = 0;
+    struct asker askers[2] = {{w, 1001, -VRIFT_EACCES, 0, &stop}, {w, 1002, 0, 0, &stop}};
+    pthread_t threads[2];
+    check_ok(vrift_mkdirat(w->task, HERE, "/d", 0750));
+    world_file(w, "/d/f", "");
+    check_ok(vrift_fchownat(w->task, HERE, "/d", 1002, 0, 0));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_all_the_time, &askers[i]), 0);
+    for (int i = 0; i < 2000; i++) {
+        check_ok(vrift_setxattrat(w->task, HERE, "/d", "system.posix_acl_access", NAMED_USER, 0));
+        check_ok(vrift_fchmodat(w->task, HERE, "/d", i % 2 ? 0700 : 0770, 0));
+        check_ok(vrift_removexattrat(w->task, HERE, "/d", "system.posix_acl_access", 0));
+    }
+    atomic_store(&stop, 1);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(askers[0].wrong, 0);
+    assert_int_equal(askers[1].wrong, 0);
+}
+
 /* -- The host ------------------------------------------------------------------------------------------------------ */
 
 /* Puts a host directory into the place of the world's root; its task looks there. */
@@ -486,6 +536,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(without_memory_an_acl_is_not_set, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_backend_that_fails_to_tell_the_acl_grants_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(while_an_acl_comes_and_goes_nobody_slips_in_and_the_owner_is_not_kept_out,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_processes_acl_counts_at_once_unless_there_is_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_exclusive_host_is_asked_for_an_acl_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_keeps_acls_as_they_were_imported, set_up, tear_down),

@@ -95,6 +95,16 @@ static int64_t with_open(const struct perm_question *q)
     return result;
 }
 
+static int64_t name_tmpfile(const struct perm_question *q)
+{
+    int fd = openat(AT_FDCWD, q->path, O_TMPFILE | O_RDWR, q->mode & 07777);
+    if (fd < 0)
+        return answer_of(-1);
+    int64_t result = answer_of(linkat(fd, "", AT_FDCWD, q->other, AT_EMPTY_PATH));
+    close(fd);
+    return result;
+}
+
 static int64_t change_times(const struct perm_question *q)
 {
     static const struct timespec kinds[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}, {1000, 5}};
@@ -125,7 +135,7 @@ static int64_t call(const struct perm_side *side, const struct perm_question *q,
     case PERM_OPEN:
         return open_and_close(openat(AT_FDCWD, q->path, (int)q->flags | O_NONBLOCK, q->mode & 07777));
     case PERM_TMPFILE:
-        return open_and_close(openat(AT_FDCWD, q->path, O_TMPFILE | O_RDWR, q->mode & 07777));
+        return name_tmpfile(q);
     case PERM_MKDIR:
         return answer_of(mkdirat(AT_FDCWD, q->path, q->mode));
     case PERM_MKNOD:

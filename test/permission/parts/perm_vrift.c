@@ -49,6 +49,16 @@ static int64_t with_open(vrift_task *task, const struct perm_question *q)
     return result;
 }
 
+static int64_t name_tmpfile(vrift_task *task, const struct perm_question *q)
+{
+    int32_t fd = vrift_openat(task, AT, q->path, VRIFT_O_TMPFILE | VRIFT_O_RDWR, q->mode & 07777);
+    if (fd < 0)
+        return fd;
+    int64_t result = vrift_linkat(task, fd, "", AT, q->other, VRIFT_AT_EMPTY_PATH);
+    vrift_close(task, fd);
+    return result;
+}
+
 static int64_t change_times(vrift_task *task, const struct perm_question *q)
 {
     static const struct vrift_timespec kinds[] = {{0, VRIFT_UTIME_NOW, 0}, {0, VRIFT_UTIME_OMIT, 0}, {1000, 5, 0}};
@@ -71,7 +81,7 @@ static int64_t call(vrift_task *task, const struct perm_question *q, struct perm
     case PERM_OPEN:
         return open_and_close(task, vrift_openat(task, AT, q->path, q->flags | VRIFT_O_NONBLOCK, q->mode));
     case PERM_TMPFILE:
-        return open_and_close(task, vrift_openat(task, AT, q->path, VRIFT_O_TMPFILE | VRIFT_O_RDWR, q->mode));
+        return name_tmpfile(task, q);
     case PERM_MKDIR:
         return vrift_mkdirat(task, AT, q->path, q->mode);
     case PERM_MKNOD:
