@@ -5,7 +5,7 @@
  *
  *     host_notify_test --ops N --seed S      one long run of the random test
  */
-#include "support/check.h"
+#include "support/world.h"
 
 #include <vrift/vrift.h>
 
@@ -519,6 +519,74 @@ static void nobody_sees_what_was_otherwise_before_he_asked(void **state)
     }
 }
 
+/* -- Memory -------------------------------------------------------------------------------------------------------- */
+
+static int32_t look_in(struct world *w, const char *path)
+{
+    struct vrift_stat st;
+    return vrift_statat(w->task, HERE, path, VRIFT_AT_SYMLINK_NOFOLLOW, &st);
+}
+
+/* Some calls with so much memory: what is answered is true, or that there is no memory. */
+static void change_and_look(struct world *w, const char *path, uint64_t left)
+{
+    char name[4300], ours[64];
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s/d%d", path, i);
+        check_ok(mkdir(name, 0755));
+        snprintf(name, sizeof name, "%s/d%d/f", path, i);
+        snprintf(ours, sizeof ours, "/h/d%d/f", i);
+        w->allocations_left = left;
+        int32_t first = look_in(w, ours);
+        w->allocations_left = UINT64_MAX;
+        int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        assert_true(fd >= 0);
+        close(fd);
+        w->allocations_left = left;
+        int32_t second = look_in(w, ours);
+        w->allocations_left = UINT64_MAX;
+        check_ok(look_in(w, ours));
+        check_ok(unlink(name));
+        w->allocations_left = left;
+        int32_t third = look_in(w, ours);
+        w->allocations_left = UINT64_MAX;
+        check_error(-VRIFT_ENOENT, look_in(w, ours));
+        assert_true(first == -VRIFT_ENOENT || first == -VRIFT_ENOMEM);
+        assert_true(second == 0 || second == -VRIFT_ENOMEM);
+        assert_true(third == -VRIFT_ENOENT || third == -VRIFT_ENOMEM);
+        snprintf(name, sizeof name, "%s/d%d", path, i);
+        check_ok(rmdir(name));
+    }
+}
+
+static void without_memory_nothing_stale_is_answered(void **state)
+{
+    (void)state;
+    char *path = temporary_directory();
+    struct vrift_host_options options = {.size = sizeof options, .flags = VRIFT_HOST_NOTIFY};
+    int made = 0;
+    for (uint64_t left = 0; left < 40; left++) {
+        struct world *w = world_new(NULL);
+        vrift_sb *sb;
+        check_ok(vrift_mkdirat(w->task, HERE, "/h", 0755));
+        w->allocations_left = left;
+        int32_t error = vrift_host_new(w->vfs, path, &options, &sb);
+        w->allocations_left = UINT64_MAX;
+        if (error) {
+            check_error(-VRIFT_ENOMEM, error);
+            check_ok(vrift_host_new(w->vfs, path, &options, &sb));
+        } else {
+            made++;
+        }
+        check_ok(vrift_mount(w->task, HERE, "/h", sb, 0));
+        vrift_sb_unref(sb);
+        change_and_look(w, path, left);
+        world_free(w); /* which counts what was not given back */
+    }
+    assert_in_range(made, 1, 39);
+    remove_temporary_directory(path);
+}
+
 /* -- Limits and mounts --------------------------------------------------------------------------------------------- */
 
 /* In a child with namespaces of its own; the child's result. 77: they are not to be had. */
@@ -644,6 +712,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_reader_that_waits_hears_of_what_others_do),
         cmocka_unit_test(random_changes_behind_are_seen_at_once),
         cmocka_unit_test(nobody_sees_what_was_otherwise_before_he_asked),
+        cmocka_unit_test(without_memory_nothing_stale_is_answered),
         cmocka_unit_test(where_no_more_can_be_watched_the_host_is_asked),
         cmocka_unit_test(what_is_mounted_behind_is_seen_at_once),
     };
