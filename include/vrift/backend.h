@@ -275,7 +275,10 @@ struct vrift_backend_ops {
     int32_t(VRIFT_CALLBACK *setattr)(void *self, const struct vrift_node *node, void *file,
                                      const struct vrift_setattr *set, struct vrift_stat *out);
 
-    /* Expected to write the text of a symlink, without a NUL, and return its length. NULL: -VRIFT_EINVAL. */
+    /*
+     * Expected to write the text of a symlink, without a NUL, and return its length. It is kept for as long as the node:
+     * a symlink that means something else is another node. NULL: -VRIFT_EINVAL.
+     */
     int64_t(VRIFT_CALLBACK *readlink)(void *self, const struct vrift_node *node, char *buf, size_t len);
 
     /*

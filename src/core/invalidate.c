@@ -53,7 +53,10 @@ static void forget_dentry(struct vr_dentry *dentry, uint64_t flags, struct vr_re
     if (inode)
         forget_inode(inode, flags);
     bool idle = atomic_load_explicit(&dentry->refs, memory_order_acquire) == 0;
-    if (flags & VRIFT_INVALIDATE_NAMES && (idle || !inode))
+    /* Of several names each is to be looked up anew, not the first that a walk comes to: so the mark does not suffice. */
+    bool alias = inode && !vr_is_dir(inode) && !vr_dcache_mounted(dentry) &&
+                 atomic_load_explicit(&inode->nlink, memory_order_relaxed) != 1;
+    if (flags & VRIFT_INVALIDATE_NAMES && (idle || !inode || alias))
         vr_dcache_drop(dentry, false, reap);
 }
 

@@ -44,7 +44,6 @@ static int32_t make_positive(vrift_sb *sb, const struct vr_component *name, cons
     struct vr_inode *inode = vr_inode_install(fresh, entry, asked_ns);
     int32_t error = 0;
     if (inode != fresh) {
-        atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
         uint32_t token = vr_inode_attr_token(inode);
         struct vrift_stat attr;
         if (sb->attrs_stable)
@@ -143,7 +142,10 @@ static struct vr_dentry *keep(struct vr_dentry *dir, struct answer *answer, stru
 {
     struct vr_dentry *first = NULL;
     for (uint32_t i = 0; i < answer->count; i++) {
-        bool exists = answer->fresh[i]->inode;
+        struct vr_inode *inode = answer->fresh[i]->inode;
+        bool exists = inode;
+        if (exists && atomic_load_explicit(&inode->stale, memory_order_relaxed))
+            atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
         struct vr_dentry *kept = vr_dcache_add(dir, answer->fresh[i], answer->asked_ns, reap);
         if (i == 0 && exists)
             first = kept;
@@ -190,10 +192,19 @@ int32_t vr_lookup_names(struct vr_dentry *dir, const struct vr_component *names,
     return error;
 }
 
-/* What was cached is what the name means: for another while. */
-static void keep_stale(struct vr_dentry *stale, struct vr_dentry **out)
+/* What was cached is what the name means: for another while, unless somebody said meanwhile that it may be wrong. */
+static void keep_stale(struct vr_dentry *stale, uint64_t asked, uint64_t invalidated, struct vr_dentry **out)
 {
+    struct vr_inode *inode = stale->inode;
+    vrift_sb *sb = inode->sb;
+    vr_dcache_read_begin(sb->vfs);
+    if (atomic_load(&sb->invalidated) == invalidated) {
+        atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
+        if (!sb->names_stable) /* else the count of children lies there */
+            atomic_store_explicit(&stale->checked_ns, asked, memory_order_relaxed);
+    }
     vr_dcache_ref(stale);
+    vr_dcache_read_end(sb->vfs);
     *out = stale;
 }
 
@@ -202,23 +213,23 @@ int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const st
 {
     struct vr_inode *inode = stale->inode;
     if (vr_notify_vouches(dir, stale, now)) {
-        if (inode)
-            keep_stale(stale, out);
+        if (inode) {
+            vr_dcache_ref(stale);
+            *out = stale;
+        }
         return 0;
     }
     if (inode) {
         struct vr_lookup_name given;
         struct vrift_stat attr;
         vr_lookup_name(&given, name);
+        uint64_t invalidated = atomic_load(&inode->sb->invalidated);
         uint64_t asked = vr_os_monotonic_ns();
         uint64_t token = vr_inode_attr_token(inode);
         int32_t error = vr_dispatch_revalidate(dir->inode, &given.name, inode, &attr);
         if (!error) {
-            atomic_store_explicit(&inode->stale, 0, memory_order_relaxed);
             vr_inode_attr_fresh(inode, token, &attr, asked);
-            if (!inode->sb->names_stable) /* else the count of children lies there */
-                atomic_store_explicit(&stale->checked_ns, asked, memory_order_relaxed);
-            keep_stale(stale, out);
+            keep_stale(stale, asked, invalidated, out);
             return 0;
         }
         if (error != -VRIFT_ESTALE && error != -VRIFT_EOPNOTSUPP)

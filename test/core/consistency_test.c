@@ -514,6 +514,24 @@ static void what_is_in_use_is_kept_and_looked_up_anew(void **state)
     pair_free(pair);
 }
 
+static void each_name_of_a_file_in_use_is_looked_up_anew(void **state)
+{
+    (void)state;
+    struct pair *pair = pair_new(exclusive, exclusive, exclusive);
+    struct world *w = pair->w;
+    struct vrift_stat st;
+    check_ok(vrift_linkat(w->task, HERE, "/t/d/f", HERE, "/t/d/g", 0));
+    int32_t f = (int32_t)check_ok(vrift_openat(w->task, HERE, "/s/d/f", VRIFT_O_RDONLY, 0));
+    int32_t g = (int32_t)check_ok(vrift_openat(w->task, HERE, "/s/d/g", VRIFT_O_RDONLY, 0));
+    check_ok(vrift_unlinkat(w->task, HERE, "/t/d/g", 0));
+    check_ok(vrift_invalidate(w->task, HERE, "/s/d", VRIFT_INVALIDATE_NAMES));
+    check_ok(stat_ours(pair, "/s/d/f", &st));
+    check_error(-VRIFT_ENOENT, stat_ours(pair, "/s/d/g", &st));
+    check_ok(vrift_close(w->task, f));
+    check_ok(vrift_close(w->task, g));
+    pair_free(pair);
+}
+
 static void dropping_the_caches_of_a_superblock_spares_others(void **state)
 {
     (void)state;
@@ -681,6 +699,7 @@ int main(void)
         cmocka_unit_test(one_file_is_forgotten),
         cmocka_unit_test(a_directory_is_forgotten_with_its_names_or_with_all_below),
         cmocka_unit_test(what_is_in_use_is_kept_and_looked_up_anew),
+        cmocka_unit_test(each_name_of_a_file_in_use_is_looked_up_anew),
         cmocka_unit_test(dropping_the_caches_of_a_superblock_spares_others),
         cmocka_unit_test(watchers_hear_of_what_is_invalidated),
         cmocka_unit_test(what_is_invalidated_while_it_is_asked_for_is_not_kept),
