@@ -43,6 +43,8 @@ enum operation {
     OP_OPEN,  /* keeps a descriptor */
     OP_CLOSE, /* closes it */
     OP_FCHDIR,
+    OP_SYMLINK, /* one: the text */
+    OP_RESOLVE, /* openat2 with flags VRIFT_RESOLVE_... */
     OP_COUNT
 };
 

@@ -33,7 +33,7 @@ static uint32_t roll(struct random *r, uint32_t sides)
 
 static void roll_path(struct random *r, char *path)
 {
-    static const char *const parts[] = {"a", "a", "a", "b", "b", "f", "c", "..", "."};
+    static const char *const parts[] = {"a", "a", "a", "b", "b", "l", "f", "c", "..", ".", "l"};
     uint32_t depth = roll(r, 4);
     path[0] = '\0';
     if (roll(r, 5))
@@ -41,7 +41,7 @@ static void roll_path(struct random *r, char *path)
     else if (depth == 0)
         strcat(path, ".");
     for (uint32_t i = 0; i < depth; i++) {
-        strcat(path, parts[roll(r, i + 1 < depth ? 5 : 9)]);
+        strcat(path, parts[roll(r, i + 1 < depth ? 6 : 11)]);
         if (i + 1 < depth)
             strcat(path, "/");
     }
@@ -73,11 +73,11 @@ static uint32_t roll_process(struct random *r, bool alive)
 /* Which operations, and how many times in all. */
 static const struct {
     uint32_t operation, weight;
-} weights[] = {{OP_MOUNT, 16},   {OP_BIND, 20},   {OP_MOVE, 14},  {OP_PROPAGATE, 16}, {OP_REMOUNT, 2},
-               {OP_SETATTR, 2},  {OP_UMOUNT, 9},  {OP_EXPIRE, 1}, {OP_PIVOT, 6},      {OP_CHROOT, 1},
-               {OP_CHDIR, 4},    {OP_UNSHARE, 3}, {OP_FORK, 3},   {OP_EXIT, 1},       {OP_SETNS, 1},
-               {OP_MKDIR, 14},   {OP_RMDIR, 4},   {OP_UNLINK, 2}, {OP_CREATE, 4},     {OP_RENAME, 4},
-               {OP_EXCHANGE, 2}, {OP_LINK, 1},    {OP_OPEN, 4},   {OP_CLOSE, 2},      {OP_FCHDIR, 1}};
+} weights[] = {{OP_MOUNT, 16}, {OP_BIND, 20},   {OP_MOVE, 14},    {OP_PROPAGATE, 16}, {OP_REMOUNT, 2}, {OP_SETATTR, 2},
+               {OP_UMOUNT, 9}, {OP_EXPIRE, 1},  {OP_PIVOT, 6},    {OP_CHROOT, 1},     {OP_CHDIR, 4},   {OP_UNSHARE, 3},
+               {OP_FORK, 3},   {OP_EXIT, 1},    {OP_SETNS, 1},    {OP_MKDIR, 14},     {OP_RMDIR, 4},   {OP_UNLINK, 2},
+               {OP_CREATE, 4}, {OP_RENAME, 4},  {OP_EXCHANGE, 2}, {OP_LINK, 1},       {OP_OPEN, 4},    {OP_CLOSE, 2},
+               {OP_FCHDIR, 1}, {OP_SYMLINK, 4}, {OP_RESOLVE, 6}};
 
 static uint32_t roll_operation(struct random *r, bool crowded)
 {
@@ -149,7 +149,7 @@ static void roll_step(struct random *r, struct side *ours, bool crowded, struct 
         roll_point(r, ours, s->process, 8, s->one);
         break;
     case OP_UMOUNT:
-        s->flags = roll(r, 2) ? 0 : VRIFT_UMOUNT_DETACH;
+        s->flags = (roll(r, 2) ? 0 : VRIFT_UMOUNT_DETACH) | (roll(r, 8) ? 0 : VRIFT_UMOUNT_NOFOLLOW);
         roll_point(r, ours, s->process, 6, s->one);
         if (strcmp(s->one, "/") == 0 && roll(r, 8))
             strcpy(s->one, "/a");
@@ -164,6 +164,12 @@ static void roll_step(struct random *r, struct side *ours, bool crowded, struct 
     case OP_OPEN:
     case OP_CHDIR:
         roll_point(r, ours, s->process, 4, s->one);
+        break;
+    case OP_SYMLINK:
+        snprintf(s->two, sizeof s->two, "%sl", roll(r, 2) ? "/" : "/a/");
+        break;
+    case OP_RESOLVE:
+        s->flags = 1u << roll(r, 5);
         break;
     case OP_RMDIR:
     case OP_UNLINK:
@@ -224,6 +230,9 @@ static bool is_left_out(struct worlds *w, const struct step *s)
         (s->operation == OP_SETNS && (!w->alive[s->other] || vrift_side_is_bare(&w->ours, s->other))))
         return true;
     if (s->operation == OP_UNSHARE && !w->keeps_unbindable && w->has_unbindable)
+        return true;
+    /* Here absolute symlinks differ on purpose, see docs/semantics.md. */
+    if (s->operation == OP_RESOLVE && s->flags & VRIFT_RESOLVE_NO_XDEV && s->one[0] != '/')
         return true;
     bool umounts = s->operation == OP_EXPIRE || (s->operation == OP_UMOUNT && !(s->flags & VRIFT_UMOUNT_DETACH));
     return umounts && vrift_side_is_root(&w->ours, s->process, s->one);

@@ -16,13 +16,13 @@
 #include <string.h>
 
 static const char *const operation_names[OP_COUNT] = {
-    [OP_MOUNT] = "mount",       [OP_BIND] = "bind",       [OP_MOVE] = "move",     [OP_PROPAGATE] = "make",
-    [OP_REMOUNT] = "remount",   [OP_SETATTR] = "setattr", [OP_UMOUNT] = "umount", [OP_EXPIRE] = "expire",
-    [OP_PIVOT] = "pivot",       [OP_CHROOT] = "chroot",   [OP_CHDIR] = "cd",      [OP_UNSHARE] = "unshare",
-    [OP_FORK] = "fork",         [OP_EXIT] = "exit",       [OP_SETNS] = "setns",   [OP_MKDIR] = "mkdir",
-    [OP_RMDIR] = "rmdir",       [OP_UNLINK] = "unlink",   [OP_CREATE] = "create", [OP_RENAME] = "rename",
-    [OP_EXCHANGE] = "exchange", [OP_LINK] = "link",       [OP_OPEN] = "open",     [OP_CLOSE] = "close",
-    [OP_FCHDIR] = "fchdir",
+    [OP_MOUNT] = "mount",       [OP_BIND] = "bind",       [OP_MOVE] = "move",       [OP_PROPAGATE] = "make",
+    [OP_REMOUNT] = "remount",   [OP_SETATTR] = "setattr", [OP_UMOUNT] = "umount",   [OP_EXPIRE] = "expire",
+    [OP_PIVOT] = "pivot",       [OP_CHROOT] = "chroot",   [OP_CHDIR] = "cd",        [OP_UNSHARE] = "unshare",
+    [OP_FORK] = "fork",         [OP_EXIT] = "exit",       [OP_SETNS] = "setns",     [OP_MKDIR] = "mkdir",
+    [OP_RMDIR] = "rmdir",       [OP_UNLINK] = "unlink",   [OP_CREATE] = "create",   [OP_RENAME] = "rename",
+    [OP_EXCHANGE] = "exchange", [OP_LINK] = "link",       [OP_OPEN] = "open",       [OP_CLOSE] = "close",
+    [OP_FCHDIR] = "fchdir",     [OP_SYMLINK] = "symlink", [OP_RESOLVE] = "resolve",
 };
 
 static const struct {
@@ -44,6 +44,9 @@ static const struct {
     {"nodiratime", VRIFT_MOUNT_NODIRATIME, 0},
     {"strictatime", VRIFT_MOUNT_STRICTATIME, 0},
     {"nosymfollow", VRIFT_MOUNT_NOSYMFOLLOW, 0},
+    {"beneath", VRIFT_RESOLVE_BENEATH, 0},
+    {"in_root", VRIFT_RESOLVE_IN_ROOT, 0},
+    {"no_xdev", VRIFT_RESOLVE_NO_XDEV, 0},
 };
 
 void print_step(const struct step *step)

@@ -80,6 +80,13 @@ static int64_t close_kept(struct vrift_side *v, uint32_t process)
     return result;
 }
 
+static int64_t resolve(vrift_task *task, const struct step *step)
+{
+    struct vrift_open_how how = {.size = sizeof how, .flags = VRIFT_O_PATH, .resolve = step->flags};
+    int32_t fd = vrift_openat2(task, HERE, step->one, &how);
+    return fd < 0 ? fd : vrift_close(task, fd);
+}
+
 static int64_t create(vrift_task *task, const char *path)
 {
     int32_t fd = vrift_openat(task, HERE, path, VRIFT_O_CREAT | VRIFT_O_EXCL | VRIFT_O_WRONLY, 0644);
@@ -152,6 +159,10 @@ static int64_t vrift_run(void *self, const struct step *s)
         return keep_open(v, s);
     case OP_CLOSE:
         return close_kept(v, s->process);
+    case OP_SYMLINK:
+        return vrift_symlinkat(task, s->one, HERE, s->two);
+    case OP_RESOLVE:
+        return resolve(task, s);
     case OP_FCHDIR:
         return v->kept[s->process] < 0 ? -VRIFT_EBADF : vrift_fchdir(task, v->kept[s->process]);
     default:
@@ -194,9 +205,14 @@ static void vrift_end(void *self)
 bool vrift_side_is_root(struct side *ours, uint32_t process, const char *path)
 {
     struct vrift_side *v = ours->self;
+    vrift_task *task = v->tasks[process];
     struct vrift_stat root, st;
-    return !vrift_statat(v->tasks[process], HERE, "/", 0, &root) &&
-           !vrift_statat(v->tasks[process], HERE, path, 0, &st) && root.mount_id == st.mount_id;
+    struct vrift_mount_info info;
+    char texts[4096];
+    if (vrift_statat(task, HERE, "/", 0, &root) || vrift_statat(task, HERE, path, 0, &st))
+        return false;
+    /* What lies below the root, out of sight, may have it on top. */
+    return root.mount_id == st.mount_id || vrift_mount_stat(task, st.mount_id, &info, texts, sizeof texts);
 }
 
 static int32_t VRIFT_CALLBACK find_hidden(const struct vrift_mount_info *info, void *payload)
