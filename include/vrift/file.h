@@ -200,7 +200,8 @@ VRIFT_API int64_t vrift_lseek(vrift_task *task, int32_t fd, int64_t offset, int3
  * Sets the size of an open file, as ftruncate(2).
  *
  * @param length bytes
- * @return 0; -VRIFT_EINVAL if it is not open for writing or not a regular file; -VRIFT_EBADF for O_PATH.
+ * @return 0; -VRIFT_EINVAL if it is not open for writing or not a regular file; -VRIFT_EBADF for O_PATH; -VRIFT_EFBIG
+ * beyond what the task or the file system allows.
  * Thread safety: any thread; a task is internally locked.
  * @since 0.1
  */

@@ -115,8 +115,8 @@ void vr_os_memory_punch(int fd, uint64_t offset, uint64_t len);
 /* The first byte at or after offset that is data (want_data) or a hole; UINT64_MAX: none. */
 uint64_t vr_os_memory_seek(int fd, uint64_t offset, int want_data);
 
-/* Pages in use, and when it was last changed, by calls or by stores to mappings. */
-void vr_os_memory_stat(int fd, uint64_t *pages, struct vrift_timespec *mtime);
+/* How much memory it takes, and when it was last changed, by calls or by stores to mappings. */
+void vr_os_memory_stat(int fd, uint64_t *bytes, struct vrift_timespec *mtime);
 
 /* Identity of this boot of the machine, the same in all processes; zeroes if the system has none. */
 void vr_os_boot_id(uint8_t out[16]);

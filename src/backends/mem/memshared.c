@@ -56,8 +56,9 @@ static void settle(struct vr_memdata_pool *pool, struct vr_memdata *data)
 {
     struct vr_memshared *shared = data->shared;
     struct vrift_timespec when;
-    vr_os_memory_stat(shared->fd, &data->pages, &when);
-    uint64_t wanted = data->pages;
+    uint64_t bytes;
+    vr_os_memory_stat(shared->fd, &bytes, &when);
+    uint64_t wanted = data->pages = pages_of(bytes);
     if (pool->max_pages)
         for (const struct vr_memmapping *mapping = shared->mappings; mapping; mapping = mapping->next)
             wanted += uncounted_of(shared, mapping);
@@ -71,9 +72,9 @@ static void settle(struct vr_memdata_pool *pool, struct vr_memdata *data)
 /* After a change of our own, which the inode knows of. */
 static void settle_changed(struct vr_memdata_pool *pool, struct vr_memdata *data)
 {
-    uint64_t pages;
+    uint64_t bytes;
     settle(pool, data);
-    vr_os_memory_stat(data->shared->fd, &pages, &data->shared->changed);
+    vr_os_memory_stat(data->shared->fd, &bytes, &data->shared->changed);
     data->shared->written = 1;
 }
 
@@ -92,6 +93,7 @@ static int32_t charge(struct vr_memdata_pool *pool, struct vr_memshared *shared,
 int vr_memshared_look(const struct vr_memdata *data, uint64_t *pages, struct vrift_timespec *when)
 {
     vr_os_memory_stat(data->shared->fd, pages, when);
+    *pages = pages_of(*pages);
     const struct vrift_timespec *known = &data->shared->changed;
     return when->sec != known->sec || when->nsec != known->nsec;
 }

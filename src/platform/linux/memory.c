@@ -17,9 +17,16 @@ static int32_t memory_error(void)
     return errno == ENOSPC || errno == EFBIG ? -VRIFT_ENOMEM : vrift_err_from_host_errno(errno);
 }
 
+/* Since Linux 6.3 a machine may refuse files in memory that do not renounce being executed. Mapping them is no matter. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+
 int32_t vr_os_memory_new(void)
 {
-    int fd = memfd_create("vrift", MFD_CLOEXEC);
+    int fd = memfd_create("vrift", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create("vrift", MFD_CLOEXEC);
     return fd < 0 ? vrift_err_from_host_errno(errno) : fd;
 }
 
@@ -86,11 +93,11 @@ uint64_t vr_os_memory_seek(int fd, uint64_t offset, int want_data)
     return at < 0 ? UINT64_MAX : (uint64_t)at;
 }
 
-void vr_os_memory_stat(int fd, uint64_t *pages, struct vrift_timespec *mtime)
+void vr_os_memory_stat(int fd, uint64_t *bytes, struct vrift_timespec *mtime)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         memset(&st, 0, sizeof st);
-    *pages = ((uint64_t)st.st_blocks * 512 + vr_os_page_size() - 1) / vr_os_page_size();
+    *bytes = (uint64_t)st.st_blocks * 512;
     *mtime = (struct vrift_timespec){st.st_mtim.tv_sec, (uint32_t)st.st_mtim.tv_nsec, 0};
 }
