@@ -82,6 +82,7 @@ struct perm_side {
     bool allocates; /* by fallocate */
     bool beneath;   /* another file system's rules are in force below */
     bool layered;   /* directories are those of an overlay */
+    bool imported;  /* a snapshot: what it does not keep is not asked about */
     uint64_t flags; /* VRIFT_FL_... that it keeps */
     void (*begin)(struct perm_side *side);
     void (*end)(struct perm_side *side);
@@ -95,14 +96,17 @@ struct perm_side {
     char directory[4096]; /* the kernel's and the host's: a tmpfs, of which each tree takes a new directory */
     unsigned trees;
     int root;     /* the kernel's */
-    bool mounted; /* a mount of its own, the kernel's */
+    bool mounted; /* a second time, the kernel's */
     vrift_vfs *vfs;
     vrift_task *task, *watcher;
     vrift_ns *ns;
     vrift_sb *layers[2];
 };
 
-extern const struct perm_side perm_kernel, perm_mem, perm_host, perm_overlay;
+/* Beside the flags of a mount: its file system cannot be written. */
+#define PERM_SEALED (1ULL << 63)
+
+extern const struct perm_side perm_kernel, perm_mem, perm_host, perm_overlay, perm_snapshot;
 
 /* As root, following; of the kernel's tree. */
 int32_t perm_kernel_look(const char *path, struct vrift_stat *out);

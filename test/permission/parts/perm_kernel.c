@@ -190,7 +190,9 @@ static void begin(struct perm_side *side)
     char path[4200];
     snprintf(path, sizeof path, "%s/%u", side->directory, side->trees++);
     umask(0);
-    side->root = mkdir(path, 0777) < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (mkdir(path, 0777) < 0 || mount("tmpfs", path, "tmpfs", 0, "mode=0777") < 0)
+        _exit(7);
+    side->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (side->root < 0 || fchdir(side->root) < 0)
         _exit(7);
 }
@@ -210,12 +212,14 @@ static void settle(struct perm_side *side, uint64_t mount_flags)
     unsigned long flags = MS_REMOUNT | MS_BIND;
     if (!mount_flags)
         return;
+    if (mount_flags & PERM_SEALED)
+        flags = MS_REMOUNT | MS_RDONLY;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         flags |= mount_flags & all[i].ours ? all[i].theirs : 0;
     snprintf(path, sizeof path, "%s/%u", side->directory, side->trees - 1);
     close(side->root);
-    side->mounted = true;
-    if (mount(path, path, NULL, MS_BIND, NULL) < 0 || mount("", path, NULL, flags, NULL) < 0)
+    side->mounted = !(mount_flags & PERM_SEALED);
+    if ((side->mounted && mount(path, path, NULL, MS_BIND, NULL) < 0) || mount("", path, NULL, flags, NULL) < 0)
         _exit(6);
     side->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (side->root < 0 || fchdir(side->root) < 0)
@@ -227,7 +231,7 @@ static void end(struct perm_side *side)
     char path[4200];
     close(side->root);
     snprintf(path, sizeof path, "%s/%u", side->directory, side->trees - 1);
-    if (side->mounted && (chdir("/") < 0 || umount2(path, MNT_DETACH) < 0))
+    if (chdir("/") < 0 || (side->mounted && umount2(path, MNT_DETACH) < 0) || umount2(path, MNT_DETACH) < 0)
         _exit(6);
     side->mounted = false;
 }

@@ -249,6 +249,30 @@ static void settle_overlay(struct perm_side *side, uint64_t mount_flags)
     settle(side, mount_flags);
 }
 
+/* What the first questions made below the host's directory is imported. */
+static void settle_snapshot(struct perm_side *side, uint64_t mount_flags)
+{
+    struct vrift_store_options options = {
+        .size = sizeof options, .durability = VRIFT_DURABILITY_NONE, .flags = VRIFT_STORE_CREATE};
+    struct vrift_import_options import = {.size = sizeof import, .jobs = 1};
+    struct vrift_import_result result;
+    char path[4200], store_path[4200];
+    vrift_store *store;
+    vrift_snapshot *snapshot;
+    vrift_sb *sb;
+    (void)mount_flags;
+    snprintf(path, sizeof path, "%s/%u", side->directory, side->trees - 1);
+    snprintf(store_path, sizeof store_path, "%s/store", side->directory);
+    check_ok(vrift_store_open(store_path, &options, &store));
+    check_ok(vrift_import(store, path, &import, &result));
+    check_ok(vrift_snapshot_open(store, &result.snapshot, &snapshot));
+    vrift_store_close(store);
+    look_away(side);
+    check_ok(vrift_cas_new(side->vfs, snapshot, &sb));
+    vrift_snapshot_unref(snapshot);
+    look_into(side, sb);
+}
+
 static void end(struct perm_side *side)
 {
     look_away(side);
@@ -285,3 +309,10 @@ const struct perm_side perm_overlay = {.name = "overlay",
                                        .begin = begin_overlay,
                                        .settle = settle_overlay,
                                        SIDE};
+const struct perm_side perm_snapshot = {.name = "snapshot",
+                                        .beneath = true,
+                                        .layered = true,
+                                        .imported = true,
+                                        .begin = begin_host,
+                                        .settle = settle_snapshot,
+                                        SIDE};
