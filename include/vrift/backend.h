@@ -151,7 +151,8 @@ struct vrift_map_place {
 #define VRIFT_CAPABILITY_TMPFILE          25
 #define VRIFT_CAPABILITY_DIGEST           26 /* stat answers the content's digest without reading it */
 #define VRIFT_CAPABILITY_UNLINKED_OPEN    27 /* an open file survives its last name */
-#define VRIFT_CAPABILITY_COUNT            28
+#define VRIFT_CAPABILITY_FLAGS            28 /* immutable, append-only and such, as chattr(1) sets them */
+#define VRIFT_CAPABILITY_COUNT            29
 
 /* Levels of support. */
 #define VRIFT_SUPPORT_NONE     0

@@ -30,6 +30,7 @@ static const char *const capabilities[VRIFT_CAPABILITY_COUNT] = {
     [VRIFT_CAPABILITY_TMPFILE] = "tmpfile",
     [VRIFT_CAPABILITY_DIGEST] = "digest",
     [VRIFT_CAPABILITY_UNLINKED_OPEN] = "unlinked-open",
+    [VRIFT_CAPABILITY_FLAGS] = "flags",
 };
 
 static const char *const models[] = {

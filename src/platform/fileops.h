@@ -22,6 +22,7 @@ int32_t vr_fileops_set_times(int dirfd, const char *name, const struct vrift_tim
 
 /* Sets VRIFT_FL_... but NOATIME, which fileops_stat() cannot tell, of a descriptor that is open for reading. */
 int32_t vr_fileops_set_flags(int fd, uint64_t flags);
+int32_t vr_fileops_get_flags(int fd, uint64_t *flags);
 
 /* Extended attributes of name in dirfd (or of dirfd with ""), never following; of symlinks and special files too. */
 int64_t vr_fileops_xattr_list(int dirfd, const char *name, char *buf, size_t len);

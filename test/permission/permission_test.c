@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -477,6 +479,32 @@ static void a_snapshot_keeps_acls_as_they_were_imported(void **state)
         skip_because("no ACLs on the file system of temporary files");
 }
 
+static void what_else_the_host_notes_of_a_file_stays(void **state)
+{
+    struct world *w = *state;
+    char *path = host_world(w, 0);
+    uint64_t flags;
+    unsigned before = 0, after = 0;
+    char file[4200];
+    world_file(w, "/host/f", "");
+    snprintf(file, sizeof file, "%s/f", path);
+    int fd = open(file, O_RDONLY);
+    int told = ioctl(fd, FS_IOC_GETFLAGS, &before);
+    int32_t result = vrift_setflags(w->task, HERE, "/host/f", VRIFT_FL_NODUMP, 0);
+    int told_again = ioctl(fd, FS_IOC_GETFLAGS, &after);
+    close(fd);
+    int32_t got = vrift_getflags(w->task, HERE, "/host/f", 0, &flags);
+    check_ok(vrift_umount(w->task, HERE, "/host", 0));
+    remove_temporary_directory(path);
+    if (told < 0)
+        skip_because("the host's file system has no flags");
+    check_ok(result);
+    check_ok(got);
+    assert_int_equal(told_again, 0);
+    assert_int_equal(flags, VRIFT_FL_NODUMP);
+    assert_int_equal(after, before | VRIFT_FL_NODUMP); /* extents and the like of ext4 */
+}
+
 /* -- An overlay ---------------------------------------------------------------------------------------------------- */
 
 static void an_overlay_keeps_flags_as_the_kernels_does(void **state)
@@ -540,6 +568,7 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_processes_acl_counts_at_once_unless_there_is_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_exclusive_host_is_asked_for_an_acl_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_else_the_host_notes_of_a_file_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_keeps_acls_as_they_were_imported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_overlay_keeps_flags_as_the_kernels_does, set_up, tear_down),
     };

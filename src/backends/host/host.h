@@ -93,6 +93,7 @@ struct vr_hostfs {
     int has_user_xattrs;
     int has_trusted_xattrs;
     int has_acls;
+    int has_flags;
     int has_holes;
     int can_clone;
     uint64_t type;       /* the host's magic number of the file system */

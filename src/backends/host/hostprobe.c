@@ -45,6 +45,20 @@ static int can_clone(int fd)
     return ftruncate(fd, 1 << 20) == 0 && vr_hostspace_clone(fd, 0, fd, 1 << 19, 1 << 18) == 0;
 }
 
+/* Told by statx and by what sets them. */
+static int has_flags(int root)
+{
+    struct vrift_stat st;
+    uint64_t flags;
+    if (vr_fileops_stat(root, "", &st) || !(st.mask & VRIFT_STAT_FLAGS))
+        return 0;
+    int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int32_t error = fd < 0 ? 0 : vr_fileops_get_flags(fd, &flags); /* what may not be read is believed */
+    if (fd >= 0)
+        close(fd);
+    return !error;
+}
+
 static void probe_by_file(struct vr_hostfs *fs, int fd)
 {
     fs->can_tmpfile = 1;
@@ -62,6 +76,7 @@ void vr_hostprobe(struct vr_hostfs *fs, int root)
     fs->has_user_xattrs = has_xattrs(root, "user.vrift.probe");
     fs->has_trusted_xattrs = has_xattrs(root, "trusted.vrift.probe");
     fs->has_acls = has_acls(root);
+    fs->has_flags = has_flags(root);
     fs->can_chown = geteuid() == 0;
     fs->has_holes = is_known(fs);
     int fd = fs->flags & VRIFT_HOST_READ_ONLY ? -1 : openat(root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -107,6 +122,9 @@ static void answer_one(const struct vr_hostfs *fs, uint32_t capability, struct v
         break;
     case VRIFT_CAPABILITY_ACLS:
         answer(out, fs->has_acls, 1, -VRIFT_EOPNOTSUPP);
+        break;
+    case VRIFT_CAPABILITY_FLAGS:
+        answer(out, fs->has_flags, 1, -VRIFT_ENOTTY);
         break;
     case VRIFT_CAPABILITY_SPARSE_FILES:
         answer(out, fs->has_holes, 1, -VRIFT_EOPNOTSUPP);

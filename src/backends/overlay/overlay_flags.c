@@ -79,7 +79,7 @@ static int32_t set_weak(struct vr_overlay *overlay, int32_t fd, uint64_t flags)
     int32_t result =
         vrift_setflags(vr_overlay_upper_task(overlay), fd, "", flags & ~STRONG, VRIFT_AT_EMPTY_PATH | VRIFT_AT_OPATH);
     if (result == -VRIFT_ENOTTY || result == -VRIFT_EOPNOTSUPP) {
-        return flags & ~STRONG ? -VRIFT_EOPNOTSUPP : 0;
+        return flags & ~STRONG ? result : 0;
     }
     return result;
 }

@@ -90,6 +90,15 @@ int32_t vr_fileops_stat(int dirfd, const char *name, struct vrift_stat *out)
     return 0;
 }
 
+int32_t vr_fileops_get_flags(int fd, uint64_t *flags)
+{
+    unsigned now;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
+        return vrift_err_from_host_errno(errno);
+    *flags = now & FLAGS_TOLD;
+    return 0;
+}
+
 int32_t vr_fileops_set_flags(int fd, uint64_t flags)
 {
     unsigned now;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "conformance/conformance.h"
 
+#include <unistd.h>
+
 static void every_permission_bit_can_be_set(struct world *world)
 {
     static const uint32_t modes[] = {0, 0777, 04755, 02755, 01777, 07777, 0400, 0644};
@@ -278,6 +280,41 @@ static void an_acl_decides_where_the_mode_does_not(struct world *world)
     vrift_task_free(other);
 }
 
+static void flags_bind_everybody(struct world *world)
+{
+    vrift_task *task = world->task;
+    uint64_t flags;
+    put(task, "/f", "x");
+    check_ok(vrift_mkdirat(task, AT, "/d", 0755));
+    int32_t result = vrift_setflags(task, AT, "/f", VRIFT_FL_NODUMP, 0);
+    if (lacks(world, VRIFT_CAPABILITY_FLAGS, result))
+        return;
+    check_ok(result);
+    check_ok(vrift_getflags(task, AT, "/f", 0, &flags));
+    assert_int_equal(flags, VRIFT_FL_NODUMP);
+    check_error(-VRIFT_EOPNOTSUPP, vrift_setflags(task, AT, "/f", 1, 0));
+    vrift_task *other = task_of(world, 1000);
+    check_error(-VRIFT_EPERM, vrift_setflags(other, AT, "/f", 0, 0));
+    vrift_task_free(other);
+    result = vrift_setflags(task, AT, "/f", VRIFT_FL_IMMUTABLE, 0);
+    if (result == -VRIFT_EPERM && geteuid() != 0)
+        skip_because("needs root, to set flags that bind on the host");
+    check_ok(result);
+    assert_true(stat_of(task, "/f").attributes & VRIFT_ATTR_IMMUTABLE);
+    check_error(-VRIFT_EPERM, vrift_unlinkat(task, AT, "/f", 0));
+    check_error(-VRIFT_EPERM, vrift_openat(task, AT, "/f", VRIFT_O_WRONLY, 0));
+    check_error(-VRIFT_EPERM, vrift_fchmodat(task, AT, "/f", 0600, 0));
+    check_error(-VRIFT_EPERM, vrift_linkat(task, AT, "/f", AT, "/g", 0));
+    check_text(task, "/f", "x");
+    check_ok(vrift_setflags(task, AT, "/f", 0, 0));
+    check_ok(vrift_unlinkat(task, AT, "/f", 0));
+    check_ok(vrift_setflags(task, AT, "/d", VRIFT_FL_APPEND, 0));
+    put(task, "/d/f", "x");
+    check_error(-VRIFT_EPERM, vrift_unlinkat(task, AT, "/d/f", 0));
+    check_ok(vrift_setflags(task, AT, "/d", 0, 0));
+    check_ok(vrift_unlinkat(task, AT, "/d/f", 0));
+}
+
 static void trusted_xattrs_belong_to_the_privileged(struct world *world)
 {
     char buf[16];
@@ -371,6 +408,7 @@ const struct test_case attribute_cases[] = {
     {"xattrs_follow_the_inode_not_the_name", xattrs_follow_the_inode_not_the_name},
     {"bad_xattrs_are_refused", bad_xattrs_are_refused},
     {"an_acl_decides_where_the_mode_does_not", an_acl_decides_where_the_mode_does_not},
+    {"flags_bind_everybody", flags_bind_everybody},
     {"trusted_xattrs_belong_to_the_privileged", trusted_xattrs_belong_to_the_privileged},
     {NULL, NULL},
 };
