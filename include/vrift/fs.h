@@ -25,7 +25,8 @@ struct vrift_open_how {
 VRIFT_BEGIN_DECLS
 
 /**
- * Opens a file, as openat(2), and gives it the lowest free descriptor.
+ * Opens a file, as openat(2), and gives it the lowest free descriptor. A fifo is a pipe to the other tasks of the
+ * instance that open it, and is waited for as on Linux; see vrift_task_set_cancel(). A device cannot be opened: -VRIFT_ENXIO.
  *
  * @param dirfd where a relative path starts: an open directory or VRIFT_AT_FDCWD
  * @param path the name

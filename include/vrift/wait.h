@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * How long a call may wait, and how another thread ends its waiting. The few calls that wait for other tasks (for a
- * lock, for the other end of a fifo) take a struct vrift_wait; without one they wait for as long as it takes.
+ * How long a call may wait, and how another thread ends its waiting. The calls that wait for a lock take a struct
+ * vrift_wait; without one they wait for as long as it takes. What waits for the other end of a fifo asks the task.
  *
  * A cancel is a switch that a thread gives to the calls it makes and another thread turns on, at any time: a call that
  * waits then, or would begin to, answers -VRIFT_EINTR, and so do all later ones until the switch is turned off. That
@@ -51,6 +51,17 @@ VRIFT_API void vrift_cancel_fire(vrift_cancel *cancel);
  * @since 0.1
  */
 VRIFT_API void vrift_cancel_clear(vrift_cancel *cancel);
+
+/**
+ * Gives a task a cancel for the waits of calls that take none: of vrift_openat() of a fifo for its other end, and of
+ * reading and writing it.
+ *
+ * @param cancel borrowed until another one is set or the task is freed; NULL: none
+ * @return 0; -VRIFT_EINVAL.
+ * Thread safety: any thread; what waits already keeps the one it began with.
+ * @since 0.1
+ */
+VRIFT_API int32_t vrift_task_set_cancel(vrift_task *task, vrift_cancel *cancel);
 
 /**
  * Frees a cancel.

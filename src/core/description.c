@@ -3,6 +3,7 @@
 
 #include "core/alloc.h"
 #include "core/dispatch.h"
+#include "core/fifo.h"
 #include "core/inode.h"
 #include "core/lock.h"
 #include "core/mnt.h"
@@ -38,13 +39,15 @@ int32_t vr_description_put(vrift_file *file)
     if (file->told)
         vr_watch_file(file->path.dentry, file->writable ? VRIFT_IN_CLOSE_WRITE : VRIFT_IN_CLOSE_NOWRITE);
     vr_lock_released(file);
+    if (file->pipe)
+        vr_fifo_release(file);
     if (file->opened) {
         error = vr_dispatch_release(file->path.dentry->inode, file->handle);
         /* What was written may have reached the backend only now. */
         if (file->writable)
             vr_inode_attr_forget(file->path.dentry->inode);
     }
-    if (file->writable)
+    if (file->writable && !file->pipe)
         vr_mnt_drop_write(file->path.mount);
     vr_path_unref(&file->path);
     vrift_cred_unref(file->cred);

@@ -5,6 +5,7 @@
 #include "core/description.h"
 #include "core/dispatch.h"
 #include "core/fdtable.h"
+#include "core/fifo.h"
 #include "core/file.h"
 #include "core/inode.h"
 #include "core/perm.h"
@@ -161,6 +162,8 @@ static int64_t read_on(vrift_task *task, int32_t fd, const struct vrift_iovec *i
         result = check_buffers(iov, count);
     if (nothing) {
         result = 0;
+    } else if (!result && file->pipe) {
+        result = vr_fifo_read(task, file, iov, count);
     } else if (!result) {
         vr_description_lock(file);
         result = vr_file_read(file, iov, count, file->position);
@@ -188,7 +191,9 @@ int64_t vrift_writev(vrift_task *task, int32_t fd, const struct vrift_iovec *iov
     result = vr_file_writable(file);
     if (!result)
         result = check_buffers(iov, count);
-    if (!result) {
+    if (!result && file->pipe) {
+        result = vr_fifo_write(task, file, iov, count);
+    } else if (!result) {
         vrift_cred *cred = vr_walk_cred(task);
         uint64_t end = 0;
         vr_description_lock(file);
@@ -220,7 +225,7 @@ int64_t vrift_file_pread(vrift_file *file, void *buf, size_t len, uint64_t offse
     struct vrift_iovec iov = {buf, len};
     if (!file || offset > INT64_MAX)
         return -VRIFT_EINVAL;
-    int64_t error = vr_file_readable(file);
+    int64_t error = file->pipe ? -VRIFT_ESPIPE : vr_file_readable(file);
     if (error == -VRIFT_EISDIR && len > INT64_MAX - offset)
         error = -VRIFT_EINVAL; /* which Linux finds before it asks the directory */
     if (!error)
@@ -234,7 +239,7 @@ static int64_t pwrite_as(vrift_file *file, const vrift_cred *cred, const void *b
     struct vrift_iovec iov = {NULL, len};
     uint64_t end;
     memcpy(&iov.base, &buf, sizeof iov.base);
-    int64_t error = vr_file_writable(file);
+    int64_t error = file->pipe ? -VRIFT_ESPIPE : vr_file_writable(file);
     if (!error)
         error = check_buffers(&iov, 1);
     return error ? error : vr_file_write(file, cred, &iov, 1, offset, limit, &end);
@@ -282,6 +287,8 @@ static int64_t seek_target(vrift_file *file, int64_t offset, int32_t whence)
 {
     struct vr_inode *inode = file->path.dentry->inode;
     int64_t base = 0;
+    if (file->pipe)
+        return whence < VRIFT_SEEK_SET || whence > VRIFT_SEEK_HOLE ? -VRIFT_EINVAL : -VRIFT_ESPIPE;
     if (whence == VRIFT_SEEK_DATA || whence == VRIFT_SEEK_HOLE) {
         if (!vr_is_file(inode))
             return -VRIFT_EINVAL;

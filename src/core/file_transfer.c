@@ -301,7 +301,7 @@ int64_t vrift_splice(vrift_task *task, int32_t fd, int64_t *offset, uint64_t cou
     int64_t result = begin(&transfer, task, fd);
     if (result)
         return result;
-    result = vr_file_readable(transfer.in);
+    result = transfer.in->pipe ? -VRIFT_EINVAL : vr_file_readable(transfer.in);
     int64_t from = offset ? *offset : position_of(transfer.in);
     if (!result && !is_valid_area(from, count))
         result = -VRIFT_EINVAL;

@@ -6,6 +6,7 @@
 #include "core/description.h"
 #include "core/dispatch.h"
 #include "core/fdtable.h"
+#include "core/fifo.h"
 #include "core/inode.h"
 #include "core/lookup.h"
 #include "core/mnt.h"
@@ -147,6 +148,18 @@ static int32_t open_file(struct opening *opening, struct vr_inode *inode, bool t
     return error;
 }
 
+/* A fifo that is written to changes no file system: neither the mount nor the superblock is asked. */
+static int32_t open_fifo(struct opening *opening)
+{
+    vrift_file *file = opening->file;
+    uint64_t mode = opening->flags & VRIFT_O_ACCMODE;
+    file->writable = mode == VRIFT_O_WRONLY || mode == VRIFT_O_RDWR;
+    int32_t error = vr_fifo_open(opening->task, file);
+    if (error)
+        file->writable = 0;
+    return error;
+}
+
 /*
  * Opens what the description's path holds. The write access of the mount is announced for as long as the description
  * lives if it is writable, and for the truncation if it is not.
@@ -181,8 +194,10 @@ static int32_t open_path(struct opening *opening)
     file->readable = mode == VRIFT_O_RDONLY || mode == VRIFT_O_RDWR;
     if (!error && vr_is_file(inode))
         error = open_file(opening, inode, truncate);
+    else if (!error && vr_is_fifo(inode))
+        error = open_fifo(opening);
     else if (!error && !vr_is_dir(inode))
-        error = -VRIFT_ENXIO; /* fifos, sockets and devices are names only */
+        error = -VRIFT_ENXIO; /* sockets, as on Linux, and devices: those are names only */
     if (truncate)
         vr_mnt_drop_write(path->mount);
     if (error)

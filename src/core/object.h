@@ -25,6 +25,7 @@
 #include <vrift/backend.h>
 #include <vrift/error.h>
 #include <vrift/vfs.h>
+#include <vrift/wait.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -282,6 +283,16 @@ struct vr_lock_shard {
     struct vr_lockset *buckets[VR_LOCK_BUCKETS]; /* mutex */
 };
 
+#define VR_PIPE_BUCKETS 16
+
+struct vr_pipe;
+
+/* Fifos that are open, by inode; see fifo.h. */
+struct vr_pipetable {
+    vr_os_mutex lock;                         /* a leaf */
+    struct vr_pipe *buckets[VR_PIPE_BUCKETS]; /* lock */
+};
+
 struct vr_locktable {
     struct vr_lock_shard shards[VR_LOCK_SHARDS];
     vr_os_mutex graph_lock;      /* a leaf */
@@ -307,6 +318,7 @@ struct vrift_vfs {
     struct vrift_task *tasks;             /* dcache lock; all of them */
     _Atomic uint32_t next_table;
     struct vr_locktable locks;
+    struct vr_pipetable pipes;
     struct vr_dcache dcache;
     struct vr_watches watches;
 };
@@ -405,6 +417,7 @@ struct vrift_task {
     _Atomic uint32_t calm;             /* and how many walks in a row saw that */
     struct vrift_task *before, *after; /* dcache lock; in vrift_vfs.tasks */
     uint64_t max_file_size;            /* bytes a write may reach; constant */
+    _Atomic(vrift_cancel *) cancel;    /* ends waits that have none of their own; borrowed */
 };
 
 struct vrift_file {
@@ -419,6 +432,7 @@ struct vrift_file {
     struct vr_path path;   /* held */
     vrift_cred *cred;      /* held; who opened it */
     void *handle;          /* the backend's */
+    struct vr_pipe *pipe;  /* of a fifo */
     vr_os_mutex lock;      /* rank VR_RANK_POSITION */
     uint64_t position;     /* lock; a directory's: 0, 1 past ".", 2 past "..", a backend's cookie plus 2 */
     uint64_t listed;       /* lock; entries seen since position 0, UINT64_MAX once it was moved */
@@ -433,6 +447,11 @@ static inline bool vr_is_dir(const struct vr_inode *inode)
 static inline bool vr_is_link(const struct vr_inode *inode)
 {
     return (atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT) == VRIFT_S_IFLNK;
+}
+
+static inline bool vr_is_fifo(const struct vr_inode *inode)
+{
+    return (atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT) == VRIFT_S_IFIFO;
 }
 
 static inline bool vr_is_file(const struct vr_inode *inode)

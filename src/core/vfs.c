@@ -2,6 +2,7 @@
 #include "core/alloc.h"
 #include "core/copyin.h"
 #include "core/dcache.h"
+#include "core/fifo.h"
 #include "core/memo.h"
 #include "core/lock.h"
 #include "core/object.h"
@@ -52,6 +53,11 @@ static int32_t init_locks(vrift_vfs *vfs)
     }
     if (!error) {
         error = vr_lock_init(vfs);
+        if (!error) {
+            error = vr_fifo_init(vfs);
+            if (error)
+                vr_lock_dispose(vfs);
+        }
         if (error) {
             vr_os_mutex_destroy(&vfs->tree_mutex);
             vr_wordlock_dispose(&vfs->rooms);
@@ -64,6 +70,7 @@ static int32_t init_locks(vrift_vfs *vfs)
 
 static void dispose_locks(vrift_vfs *vfs)
 {
+    vr_fifo_dispose(vfs);
     vr_lock_dispose(vfs);
     vr_wordlock_dispose(&vfs->rooms);
     vr_os_mutex_destroy(&vfs->tree_mutex);

@@ -61,6 +61,14 @@ void vrift_cancel_clear(vrift_cancel *cancel)
         atomic_store(&cancel->fired, 0);
 }
 
+int32_t vrift_task_set_cancel(vrift_task *task, vrift_cancel *cancel)
+{
+    if (!task || (cancel && cancel->vfs != task->vfs))
+        return -VRIFT_EINVAL;
+    atomic_store_explicit(&task->cancel, cancel, memory_order_release);
+    return 0;
+}
+
 void vrift_cancel_free(vrift_cancel *cancel)
 {
     if (!cancel)

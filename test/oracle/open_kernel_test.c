@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const names[] = {"f",  "mine", "d",   "lf",    "ld",  "dang", "none", "f/",
-                                    "d/", "ld/",  "lf/", "none/", "d/.", "sock", "dang/"};
+static const char *const names[] = {"f",  "mine", "d",   "lf",    "ld",  "dang", "none",  "f/",
+                                    "d/", "ld/",  "lf/", "none/", "d/.", "sock", "dang/", "fifo"};
 static const uint64_t bits[] = {VRIFT_O_CREAT,
                                 VRIFT_O_EXCL,
                                 VRIFT_O_TRUNC,
@@ -60,6 +60,7 @@ static void prepare(struct oracle *o)
     calls->symlinkat(o->self, "d", "ld");
     calls->symlinkat(o->self, "target", "dang");
     calls->mknodat(o->self, AT, "sock", VRIFT_S_IFSOCK | 0666);
+    calls->mknodat(o->self, AT, "fifo", VRIFT_S_IFIFO | 0644);
 }
 
 static int was_made(struct oracle *o, const char *name)
@@ -82,6 +83,8 @@ static int was_emptied(struct oracle *o, const char *name)
 static struct answer ask(struct oracle *o, const char *name, uint64_t flags, int way)
 {
     struct answer answer = {0, 0, 0};
+    if (strcmp(name, "fifo") == 0 && !(flags & VRIFT_O_PATH))
+        flags |= VRIFT_O_NONBLOCK; /* it would wait */
     uint32_t mode = flags & (VRIFT_O_CREAT | (VRIFT_O_TMPFILE & ~VRIFT_O_DIRECTORY)) ? 0640 : 0;
     if (way & 2)
         oracle_as_user(o, 1000, 1000);

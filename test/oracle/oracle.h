@@ -122,6 +122,7 @@ void oracle_further_questions(struct oracle *o);
 void oracle_descriptor_questions(struct oracle *o);
 void oracle_time_questions(struct oracle *o);
 void oracle_place_questions(struct oracle *o);
+void oracle_fifo_questions(struct oracle *o);
 
 /* Notes an answer. */
 void oracle_note(struct oracle *o, int number, const char *question, const char *format, ...)

@@ -159,4 +159,5 @@ void oracle_ask_everything(struct oracle *oracle)
     oracle_descriptor_questions(oracle);
     oracle_time_questions(oracle);
     oracle_place_questions(oracle);
+    oracle_fifo_questions(oracle);
 }

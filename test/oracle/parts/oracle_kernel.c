@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -475,6 +476,7 @@ const struct oracle_calls oracle_kernel_calls = {
 
 int oracle_enter_kernel(const char *root)
 {
+    signal(SIGPIPE, SIG_IGN);
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("tmpfs", root, "tmpfs", 0, "mode=0755") < 0)
         return -1;
