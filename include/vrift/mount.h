@@ -44,7 +44,7 @@ struct vrift_mount_attr {
  * the caller's buffer.
  */
 struct vrift_mount_info {
-    uint32_t size; /* sizeof(struct vrift_mount_info) of the library */
+    uint32_t size; /* of the struct as it was filled: with spare room for what may come, it never changes */
     uint32_t reserved;
     uint64_t id;             /* as vrift_stat.mount_id */
     uint64_t parent;         /* its own id for a namespace's root */
@@ -59,6 +59,7 @@ struct vrift_mount_info {
     const char *point;  /* where: a path below the task's root */
     const char *type;   /* name of the backend's kind */
     const char *source; /* as vrift_sb_set_source() */
+    uint64_t spare[6];  /* zero */
 };
 
 /* Called for each mount, without locks; a result other than 0 ends the list and is its result. */

@@ -317,20 +317,15 @@ static int32_t try_abandon(struct vr_mnttree *change, void *payload)
 
 void vr_mnttree_abandon(struct vr_dentry *dentry)
 {
-    vrift_vfs *vfs = vr_dcache_sb(dentry)->vfs;
-    vr_dcache_read_begin(vfs);
-    bool mounted = vr_dcache_mounted(dentry);
-    vr_dcache_read_end(vfs);
-    if (mounted)
-        vr_mnttree_run(vfs, try_abandon, dentry);
+    /* Seen without a lock: the name went in a write section, and since then nothing is mounted on it. */
+    if (vr_dcache_mounted(dentry))
+        vr_mnttree_run(vr_dcache_sb(dentry)->vfs, try_abandon, dentry);
 }
 
 bool vr_mnttree_is_local_point(const vrift_task *task, const struct vr_dentry *dentry)
 {
-    vr_dcache_read_begin(task->vfs);
-    bool mounted = vr_dcache_mounted(dentry);
-    vr_dcache_read_end(task->vfs);
-    if (!mounted)
+    /* Seen without a lock: what is mounted on it meanwhile might as well have been a moment later. */
+    if (!vr_dcache_mounted(dentry))
         return false;
     vr_mnt_tree_lock(task->vfs);
     struct vr_mount *root = task->ns->root, *at = root;
