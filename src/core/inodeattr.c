@@ -186,6 +186,8 @@ static void store(struct vr_inode *inode, const struct vrift_stat *attr, bool pe
     struct vr_inode_extra *extra = vr_inode_extra_of(inode);
     uint32_t seq = atomic_load_explicit(&inode->attr_seq, memory_order_relaxed);
     uint8_t before = atomic_load_explicit(&inode->forms, memory_order_relaxed);
+    if (extra && atomic_load_explicit(&extra->mapped, memory_order_relaxed))
+        time = 0;
     uint8_t kept = before & KEPT_FORMS, forms = before & VR_FORM_INO; /* the number stays known */
     atomic_store_explicit(&inode->attr_seq, seq + 1, memory_order_relaxed);
     if (permissions)

@@ -52,13 +52,37 @@ static int32_t check_file(const vrift_file *file, const struct vrift_map_range *
     return vr_is_file(inode) ? 0 : -VRIFT_ENODEV;
 }
 
+/* Nobody hears of stores, so attributes are asked anew while there may be any. 0 or -VRIFT_ENOMEM. */
+static int32_t announce(struct vr_inode *inode, const struct vrift_map_range *range)
+{
+    struct vr_inode_extra *extra = is_written(range) ? vr_inode_extra(inode) : NULL;
+    if (!extra)
+        return is_written(range) ? -VRIFT_ENOMEM : 0;
+    atomic_fetch_add_explicit(&extra->mapped, 1, memory_order_relaxed);
+    vr_inode_attr_forget(inode);
+    return 0;
+}
+
+static void withdraw(struct vr_inode *inode, const struct vrift_map_range *range)
+{
+    if (is_written(range))
+        atomic_fetch_sub_explicit(&vr_inode_extra_of(inode)->mapped, 1, memory_order_relaxed);
+    vr_inode_attr_forget(inode); /* also of a private one: pages of memory that were only looked at may be in use now */
+}
+
 static int32_t map_file(vrift_file *file, const struct vrift_map_range *range, vrift_mapping **out)
 {
     const struct vrift_allocator *allocator = file->vfs->allocator;
     vrift_mapping *map = vr_alloc_zero(allocator, 1, sizeof *map);
     if (!map)
         return -VRIFT_ENOMEM;
-    int32_t error = vr_dispatch_map(file->path.dentry->inode, file->handle, range, &map->mapping);
+    struct vr_inode *inode = file->path.dentry->inode;
+    int32_t error = announce(inode, range);
+    if (!error) {
+        error = vr_dispatch_map(inode, file->handle, range, &map->mapping);
+        if (error)
+            withdraw(inode, range);
+    }
     if (error) {
         vr_alloc_free(allocator, map);
         return error;
@@ -124,7 +148,7 @@ void vrift_map_free(vrift_mapping *map)
     vrift_file *file = map->file;
     struct vr_inode *inode = file->path.dentry->inode;
     vr_dispatch_unmap(inode, &map->mapping);
-    vr_inode_attr_forget(inode); /* also of a private one: pages of memory that were only looked at may be in use now */
+    withdraw(inode, &map->mapping.range);
     vr_alloc_free(file->vfs->allocator, map);
     vrift_file_unref(file);
 }

@@ -197,7 +197,8 @@ struct vr_inode_extra {
     _Atomic(char *) text;                  /* of a symlink once it was read; stays */
     struct vrift_key key;                  /* constant; of an inode without VR_FORM_KEY_INLINE */
     _Atomic uint32_t
-        tmpfile; /* inode lock; VRIFT_CREATE_TMPFILE and _UNLINKABLE as it was made, 0 once it has a name */
+        tmpfile;             /* inode lock; VRIFT_CREATE_TMPFILE and _UNLINKABLE as it was made, 0 once it has a name */
+    _Atomic uint32_t mapped; /* shared mappings to write: while there are any, its attributes are not kept */
 };
 
 /*

@@ -293,6 +293,22 @@ static void a_store_to_a_page_that_was_read_changes_the_times(struct side *side)
     check_ok(side_close(side, fd));
 }
 
+static void stat_tells_of_a_store_at_once(struct side *side)
+{
+    int64_t fd = letters(side, "f", 'a', 1);
+    check_ok(side_ftruncate(side, fd, 2 * PAGE));
+    struct vrift_stat old, new;
+    char *shared = map(side, fd, 0, 2 * PAGE, READ_WRITE, VRIFT_MAP_SHARED);
+    check_ok(side_fstat(side, fd, &old));
+    let_the_clock_tick();
+    shared[PAGE] = 'b';
+    check_ok(side_fstat(side, fd, &new));
+    assert_true(before(old.mtime, new.mtime));
+    assert_int_equal(new.blocks, old.blocks + PAGE / 512);
+    side_unmap(side, shared);
+    check_ok(side_close(side, fd));
+}
+
 static void times_that_were_set_after_a_store_stay(struct side *side)
 {
     int64_t fd = letters(side, "f", 'a', PAGE);
@@ -351,6 +367,7 @@ static const struct test_case cases[] = {
     CASE(taking_out_and_inserting_shows_in_a_mapping, "ext4"),
     CASE(a_store_changes_the_times, "ext4"), /* tmpfs notices less */
     CASE(a_store_to_a_page_that_was_read_changes_the_times, "ext4"),
+    CASE(stat_tells_of_a_store_at_once, "tmpfs"),
     CASE(times_that_were_set_after_a_store_stay, "tmpfs"),
     CASE(copies_read_what_was_stored, "tmpfs"),
 };
