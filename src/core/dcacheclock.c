@@ -132,7 +132,7 @@ static uint64_t count_of(vrift_vfs *vfs)
 static void grow_table(vrift_vfs *vfs)
 {
     struct vr_table *table = &vfs->dcache.table;
-    if (count_of(vfs) < (uint64_t)atomic_load_explicit(&table->buckets, memory_order_relaxed) + SPLITS)
+    if (count_of(vfs) < (uint64_t)vr_table_buckets(table) + SPLITS)
         return;
     vr_bucket *ahead = vr_table_ahead(table, vfs->allocator);
     vr_dcache_write_begin(vfs);

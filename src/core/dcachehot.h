@@ -54,35 +54,41 @@ static inline uint64_t vr_hot_mix(uint64_t hash, uint64_t word)
     return hash ^ hash >> 29;
 }
 
+/* The word at p, of which `left` bytes count, cut off before the first slash; returns how many bytes of it are left. */
+static inline uint32_t vr_hot_cut(const char *p, size_t left, uint64_t *out)
+{
+    const unsigned char *b = (const unsigned char *)p;
+    uint64_t word = left >= 8 ? vr_hot_load8(b) : vr_hot_load_tail(b, left);
+    uint64_t other = word ^ VR_HOT_SLASH;
+    uint64_t slashes = (other - VR_HOT_ONES) & ~other & VR_HOT_HIGHS;
+    *out = word;
+    if (!slashes)
+        return left >= 8 ? 8 : (uint32_t)left;
+    uint64_t before = ((slashes & (0 - slashes)) >> 7) - 1; /* ones in all bytes before the first slash */
+    *out = word & before;
+    return (uint32_t)((before & VR_HOT_ONES) * VR_HOT_ONES >> 56);
+}
+
 /* The component at p, which is not at end nor at a slash; returns what follows it. */
 static inline const char *vr_dcache_component(const char *p, const char *end, struct vr_component *out)
 {
     const char *start = p;
-    uint64_t hash = 0;
-    out->words[0] = out->words[1] = 0;
-    for (uint32_t i = 0;; i++) {
-        size_t left = (size_t)(end - p);
-        const unsigned char *b = (const unsigned char *)p;
-        uint64_t word = left >= 8 ? vr_hot_load8(b) : vr_hot_load_tail(b, left);
-        uint64_t other = word ^ VR_HOT_SLASH;
-        uint64_t slashes = (other - VR_HOT_ONES) & ~other & VR_HOT_HIGHS;
-        if (slashes) {
-            uint64_t before = ((slashes & (0 - slashes)) >> 7) - 1; /* ones in all bytes before the first slash */
-            if (before)
-                hash = vr_hot_mix(hash, word & before);
-            if (i < 2)
-                out->words[i] = word & before;
-            p += (before & VR_HOT_ONES) * VR_HOT_ONES >> 56;
-            break;
-        }
-        if (left)
+    uint64_t word, second = 0;
+    uint32_t taken = vr_hot_cut(p, (size_t)(end - p), &word);
+    uint64_t hash = vr_hot_mix(0, word);
+    out->words[0] = word;
+    p += taken;
+    if (taken == 8 && p < end && *p != '/') {
+        taken = vr_hot_cut(p, (size_t)(end - p), &second);
+        hash = vr_hot_mix(hash, second);
+        p += taken;
+        while (taken == 8 && p < end && *p != '/') {
+            taken = vr_hot_cut(p, (size_t)(end - p), &word);
             hash = vr_hot_mix(hash, word);
-        if (i < 2)
-            out->words[i] = word;
-        p += left < 8 ? left : 8;
-        if (left <= 8)
-            break;
+            p += taken;
+        }
     }
+    out->words[1] = second;
     out->name = start;
     out->length = (uint32_t)(p - start);
     out->hash = (uint32_t)(hash ^ hash >> 32);

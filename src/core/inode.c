@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Inodes a bucket of the table: it is not on any fast path. */
-#define LOAD   4u
+#define LOAD   2u
 #define SPLITS 8u
 
 /* -- Life ---------------------------------------------------------------------------------------------------------- */
@@ -54,15 +54,36 @@ static uint64_t mix(uint64_t hash, uint64_t word)
     return hash ^ hash >> 32;
 }
 
-uint32_t vr_inode_hash(const struct vrift_key *key)
+static bool is_short(const struct vrift_key *key)
 {
+    return key->length == sizeof(uint64_t) && !key->generation;
+}
+
+/* vr_inode.key: a short key itself, or the hash of a long one. */
+static uint64_t key_word(const struct vrift_key *key)
+{
+    uint64_t word;
+    if (is_short(key)) {
+        memcpy(&word, key->bytes, sizeof word);
+        return word;
+    }
     uint64_t hash = mix(key->generation, key->length);
     for (uint32_t i = 0; i < key->length; i += 8) {
-        uint64_t word = 0;
+        word = 0;
         memcpy(&word, key->bytes + i, key->length - i < 8 ? key->length - i : 8);
         hash = mix(hash, word);
     }
-    return (uint32_t)hash;
+    return hash;
+}
+
+static uint32_t hash_word(uint64_t word)
+{
+    return (uint32_t)(mix(0, word) >> 16);
+}
+
+uint32_t vr_inode_hash(const struct vrift_key *key)
+{
+    return hash_word(key_word(key));
 }
 
 const struct vrift_node *vr_inode_node(const struct vr_inode *inode, struct vrift_node *space)
@@ -81,15 +102,15 @@ const struct vrift_node *vr_inode_node(const struct vr_inode *inode, struct vrif
 
 static uint32_t hash_of(const struct vr_link *link)
 {
-    struct vrift_node node;
-    return vr_inode_hash(&vr_inode_node((const struct vr_inode *)(const void *)link, &node)->key);
+    const struct vr_inode *inode = (const struct vr_inode *)(const void *)link;
+    return hash_word(atomic_load_explicit(&inode->key, memory_order_relaxed));
 }
 
 /* A failure only makes chains longer. */
 static void grow_table(vrift_sb *sb)
 {
     struct vr_table *table = &sb->inodes;
-    uint64_t buckets = atomic_load_explicit(&table->buckets, memory_order_relaxed);
+    uint64_t buckets = vr_table_buckets(table);
     if (atomic_load_explicit(&sb->inode_count, memory_order_relaxed) < buckets * LOAD + SPLITS)
         return;
     vr_bucket *ahead = vr_table_ahead(table, sb->vfs->allocator);
@@ -152,14 +173,11 @@ static void set_node(struct vr_inode *fresh, const struct vrift_entry *entry)
     struct vr_pool *extras = &fresh->sb->vfs->dcache.extras;
     const struct vrift_key *key = &entry->node.key;
     uint8_t forms = VR_FORM_INSTALLED;
-    uint64_t word = 0;
-    bool is_inline = key->length == sizeof word && !key->generation;
-    if (is_inline) {
+    bool is_inline = is_short(key);
+    if (is_inline)
         forms |= VR_FORM_KEY_INLINE;
-        memcpy(&word, key->bytes, sizeof word);
-    }
     fresh->handle = entry->node.handle;
-    atomic_store_explicit(&fresh->key, word, memory_order_release);
+    atomic_store_explicit(&fresh->key, key_word(key), memory_order_release);
     atomic_store_explicit(&fresh->forms, forms, memory_order_release);
     if (!vr_inode_extra_of(fresh) && (!is_inline || vr_inode_attr_wants_extra(fresh, &entry->attr))) {
         struct vr_inode_extra *extra = vr_pool_take(extras);
@@ -172,10 +190,14 @@ static void set_node(struct vr_inode *fresh, const struct vrift_entry *entry)
         vr_inode_extra_of(fresh)->key = *key;
 }
 
-static bool has_key(struct vr_inode *inode, const struct vrift_key *key)
+static bool has_key(struct vr_inode *inode, const struct vrift_key *key, uint64_t word)
 {
-    struct vrift_node node;
-    const struct vrift_key *own = &vr_inode_node(inode, &node)->key;
+    if (atomic_load_explicit(&inode->key, memory_order_relaxed) != word)
+        return false;
+    bool is_inline = atomic_load_explicit(&inode->forms, memory_order_relaxed) & VR_FORM_KEY_INLINE;
+    if (is_inline || is_short(key))
+        return is_inline && is_short(key);
+    const struct vrift_key *own = &vr_inode_extra_of(inode)->key;
     return own->length == key->length && own->generation == key->generation &&
            memcmp(own->bytes, key->bytes, key->length) == 0;
 }
@@ -192,14 +214,14 @@ struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_ent
     atomic_fetch_add_explicit(&sb->holds, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&sb->vfs->dcache.live_inodes, 1, memory_order_relaxed);
 
-    uint32_t hash = vr_inode_hash(&entry->node.key);
+    uint64_t word = atomic_load_explicit(&fresh->key, memory_order_relaxed);
     vr_sb_inode_lock(sb);
-    vr_bucket *bucket = vr_table_bucket(&sb->inodes, hash);
+    vr_bucket *bucket = vr_table_bucket(&sb->inodes, hash_word(word));
     struct vr_link *first = atomic_load_explicit(bucket, memory_order_relaxed);
     struct vr_inode *known = NULL;
     for (struct vr_link *link = first; link; link = atomic_load_explicit(&link->next, memory_order_relaxed)) {
         known = (struct vr_inode *)(void *)link;
-        if (has_key(known, &entry->node.key) && vr_inode_ref_if_alive(known))
+        if (has_key(known, &entry->node.key, word) && vr_inode_ref_if_alive(known))
             break;
         known = NULL;
     }
@@ -214,13 +236,13 @@ struct vr_inode *vr_inode_install(struct vr_inode *fresh, const struct vrift_ent
 
 struct vr_inode *vr_inode_known(vrift_sb *sb, const struct vrift_key *key)
 {
-    uint32_t hash = vr_inode_hash(key);
+    uint64_t word = key_word(key);
     vr_sb_inode_lock(sb);
-    struct vr_link *link = atomic_load_explicit(vr_table_bucket(&sb->inodes, hash), memory_order_relaxed);
+    struct vr_link *link = atomic_load_explicit(vr_table_bucket(&sb->inodes, hash_word(word)), memory_order_relaxed);
     struct vr_inode *known = NULL;
     for (; link && !known; link = atomic_load_explicit(&link->next, memory_order_relaxed)) {
         struct vr_inode *inode = (struct vr_inode *)(void *)link;
-        if (has_key(inode, key) && vr_inode_ref_if_alive(inode))
+        if (has_key(inode, key, word) && vr_inode_ref_if_alive(inode))
             known = inode;
     }
     vr_sb_inode_unlock(sb);

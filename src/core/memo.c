@@ -9,9 +9,10 @@
 /* So many walks of a task in a row must find everything cached and nothing changed before paths are remembered. */
 #define CALM 32u
 
-/* The part of the cache's budget that the table takes, and its largest size. */
-#define BUDGET_PART  16u
-#define MOST_ENTRIES 16384u
+/* The part of the cache's budget that the table takes at most, and between what it has entries if it has any. */
+#define BUDGET_PART    16u
+#define FEWEST_ENTRIES 16u
+#define MOST_ENTRIES   16384u
 
 /* In a kept mask: there is more than zeroes from `digest` on. */
 #define HAS_REST (1ULL << 63)
@@ -102,7 +103,7 @@ int32_t vr_memo_find(vrift_task *task, const char *path, uint64_t flags, struct 
 {
     vrift_vfs *vfs = task->vfs;
     *asked = false;
-    if (flags & ~VRIFT_AT_SYMLINK_NOFOLLOW)
+    if (flags & ~VRIFT_AT_SYMLINK_NOFOLLOW || !vfs->dcache.memo_entries)
         return 1;
     question->seq = LOAD(vfs->dcache.seq);
     if (atomic_load_explicit(&task->calm, memory_order_relaxed) < CALM || question->seq & 1 ||
@@ -134,18 +135,22 @@ int32_t vr_memo_find(vrift_task *task, const char *path, uint64_t flags, struct 
 
 /* -- Keeping ------------------------------------------------------------------------------------------------------- */
 
-/* The table, made when it is first wanted; NULL if the budget is too small for one or there is no memory. */
+void vr_memo_init(vrift_vfs *vfs)
+{
+    uint64_t entries = MOST_ENTRIES, most = vfs->cache_budget / BUDGET_PART / sizeof(struct vr_memo_entry);
+    while (entries > most)
+        entries /= 2;
+    vfs->dcache.memo_entries = entries < FEWEST_ENTRIES ? 0 : entries;
+}
+
+/* The table, made when it is first wanted; NULL without memory. */
 static struct vr_memo *table_of(vrift_vfs *vfs)
 {
     struct vr_memo *memo = LOAD(vfs->dcache.memo);
-    uint64_t entries = 16;
     if (memo)
         return memo;
-    while (entries < MOST_ENTRIES && entries * 2 * sizeof(struct vr_memo_entry) <= vfs->cache_budget / BUDGET_PART)
-        entries *= 2;
+    uint64_t entries = vfs->dcache.memo_entries;
     size_t size = sizeof *memo + (size_t)entries * sizeof(struct vr_memo_entry);
-    if (size > vfs->cache_budget / BUDGET_PART)
-        return NULL;
     struct vr_memo *fresh = vr_alloc_zero(vfs->allocator, 1, size);
     if (!fresh)
         return NULL;

@@ -63,6 +63,7 @@ void vr_memo_keep(const struct vr_memo_question *question, const struct vr_walk 
 /* After a walk that asked no backend, or did: keeps count of how calm it is around a task. */
 void vr_memo_note(vrift_task *task, const struct vr_walk *walk);
 
+void vr_memo_init(vrift_vfs *vfs);
 void vr_memo_dispose(vrift_vfs *vfs);
 
 #endif

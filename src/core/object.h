@@ -154,7 +154,7 @@ struct vr_inode {
     vrift_sb *sb;                           /* constant */
     void *handle;                           /* constant; the backend's */
     _Atomic(struct vr_inode_extra *) extra; /* NULL until something needs it, then constant */
-    _Atomic uint64_t key;                   /* constant; of 8 bytes, otherwise in extra */
+    _Atomic uint64_t key;                   /* constant; of 8 bytes, otherwise the hash of the one in extra */
     _Atomic uint64_t size;                  /* attr_seq, as all to `forms` */
     _Atomic uint64_t times[4];              /* access, modification, change, birth: seconds << 30 | nanoseconds */
     _Atomic uint32_t refs;                  /* from 0 it never rises again */
@@ -245,6 +245,7 @@ struct vr_dcache {
     _Atomic uint64_t seq;               /* written under lock */
     _Atomic uint64_t rights;            /* changes of who may search directories or follow symlinks */
     _Atomic(struct vr_memo *) memo;     /* core/memo.h; once it is made, constant */
+    uint64_t memo_entries;              /* constant; 0: the budget is too small for one */
     struct vr_table table;              /* lock; dentries by parent and name */
     vr_bucket mounts[VR_MOUNT_BUCKETS]; /* lock; by point */
     char apart[64];                     /* what follows is written often */

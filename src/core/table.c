@@ -5,6 +5,12 @@
 
 #include <vrift/error.h>
 
+static uint64_t shape_of(uint32_t buckets)
+{
+    uint64_t mask = ((uint64_t)2 << vr_os_log2(buckets - 1)) - 1;
+    return mask << 32 | buckets;
+}
+
 int32_t vr_table_init(struct vr_table *table, uint32_t first, _Atomic uint64_t *charged,
                       const struct vrift_allocator *allocator)
 {
@@ -13,7 +19,7 @@ int32_t vr_table_init(struct vr_table *table, uint32_t first, _Atomic uint64_t *
         return -VRIFT_ENOMEM;
     table->first = first;
     table->charged = charged;
-    atomic_init(&table->buckets, 1u << first);
+    atomic_init(&table->shape, shape_of(1u << first));
     atomic_init(&table->segments[0], segment);
     atomic_fetch_add_explicit(charged, sizeof *segment << first, memory_order_relaxed);
     return 0;
@@ -36,7 +42,7 @@ void vr_table_dispose(struct vr_table *table, const struct vrift_allocator *allo
 static uint32_t next_segment(const struct vr_table *table)
 {
     uint32_t start;
-    return vr_table_segment(table, atomic_load_explicit(&table->buckets, memory_order_relaxed), &start);
+    return vr_table_segment(table, vr_table_buckets(table), &start);
 }
 
 vr_bucket *vr_table_ahead(const struct vr_table *table, const struct vrift_allocator *allocator)
@@ -49,7 +55,7 @@ vr_bucket *vr_table_ahead(const struct vr_table *table, const struct vrift_alloc
 
 static void split(struct vr_table *table, vr_table_hash_fn hash_of)
 {
-    uint32_t fresh = atomic_load_explicit(&table->buckets, memory_order_relaxed);
+    uint32_t fresh = vr_table_buckets(table);
     uint32_t top = 1u << vr_os_log2(fresh);
     vr_bucket *to = vr_table_at(table, fresh);
     vr_bucket *at = vr_table_at(table, fresh - top);
@@ -63,13 +69,13 @@ static void split(struct vr_table *table, vr_table_hash_fn hash_of)
         atomic_store_explicit(to, link, memory_order_release);
         atomic_store_explicit(at, rest, memory_order_release);
     }
-    atomic_store_explicit(&table->buckets, fresh + 1, memory_order_release);
+    atomic_store_explicit(&table->shape, shape_of(fresh + 1), memory_order_release);
 }
 
 vr_bucket *vr_table_grow(struct vr_table *table, uint64_t entries, uint32_t load, uint32_t most,
                          vr_table_hash_fn hash_of, vr_bucket *ahead)
 {
-    while (most-- && entries > (uint64_t)atomic_load_explicit(&table->buckets, memory_order_relaxed) * load) {
+    while (most-- && entries > (uint64_t)vr_table_buckets(table) * load) {
         uint32_t segment = next_segment(table);
         if (segment >= VR_TABLE_SEGMENTS)
             break;

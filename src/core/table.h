@@ -16,8 +16,8 @@ typedef _Atomic(struct vr_link *) vr_bucket;
 typedef uint32_t (*vr_table_hash_fn)(const struct vr_link *link);
 
 struct vr_table {
-    _Atomic uint32_t buckets; /* in use */
-    uint32_t first;           /* log2 of the first segment's length, at least 2 */
+    _Atomic uint64_t shape; /* buckets in use, and above 32 bits of that the mask of a hash */
+    uint32_t first;         /* log2 of the first segment's length, at least 2 */
     _Atomic(vr_bucket *) segments[VR_TABLE_SEGMENTS];
     _Atomic uint64_t *charged;
 };
@@ -45,12 +45,17 @@ static inline vr_bucket *vr_table_at(const struct vr_table *table, uint32_t inde
     return atomic_load_explicit(&table->segments[segment], memory_order_acquire) + (index - start);
 }
 
+static inline uint32_t vr_table_buckets(const struct vr_table *table)
+{
+    return (uint32_t)atomic_load_explicit(&table->shape, memory_order_acquire);
+}
+
 static inline vr_bucket *vr_table_bucket(const struct vr_table *table, uint32_t hash)
 {
-    uint32_t buckets = atomic_load_explicit(&table->buckets, memory_order_acquire);
-    uint32_t mask = (2u << vr_os_log2(buckets - 1)) - 1;
+    uint64_t shape = atomic_load_explicit(&table->shape, memory_order_acquire);
+    uint32_t mask = (uint32_t)(shape >> 32);
     uint32_t index = hash & mask;
-    return vr_table_at(table, index < buckets ? index : index & mask >> 1);
+    return vr_table_at(table, index < (uint32_t)shape ? index : index & mask >> 1);
 }
 
 /*

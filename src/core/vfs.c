@@ -96,6 +96,7 @@ int32_t vrift_vfs_new(const struct vrift_vfs_options *options, vrift_vfs **out)
     vfs->protect = own.protect ? own.protect & PROTECTIONS : DEFAULT_PROTECTIONS;
     vfs->max_files = own.max_files ? own.max_files : DEFAULT_MAX_FILES;
     atomic_init(&vfs->refs, 1);
+    vr_memo_init(vfs);
     error = vr_dcache_init(vfs);
     if (!error) {
         error = init_locks(vfs);

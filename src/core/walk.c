@@ -51,6 +51,18 @@ static int32_t start(struct vr_walk *walk)
     return walk->path.mount && walk->path.dentry && walk->root.mount && walk->root.dentry ? 0 : VR_WALK_TORN;
 }
 
+/* The start of everything. */
+static void set_first_mark(struct vr_walk *walk)
+{
+    struct vr_walk_mark *mark = &walk->mark;
+    mark->set = mark->stepping = false;
+    mark->p = walk->p;
+    mark->end = walk->end;
+    mark->searched = mark->confirmed = NULL;
+    mark->flags = walk->flags;
+    mark->hits = mark->depth = mark->followed = mark->link_count = 0;
+}
+
 /* What is held now is where the walk starts again from, should the next pass fail. */
 static void set_mark(struct vr_walk *walk)
 {
@@ -312,7 +324,7 @@ static int32_t slow_fresh(struct vr_walk *walk)
 int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, const char *path, uint32_t flags,
                       uint64_t resolve)
 {
-    memset(walk, 0, offsetof(struct vr_walk, texts));
+    memset(walk, 0, offsetof(struct vr_walk, last));
     walk->task = task;
     walk->flags = flags;
     walk->resolve = resolve;
@@ -320,9 +332,9 @@ int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, con
     const char *nul = memchr(path, '\0', VRIFT_PATH_MAX);
     if (!nul)
         return -VRIFT_ENAMETOOLONG;
-    walk->p = walk->mark.p = path;
-    walk->end = walk->mark.end = nul;
-    walk->mark.flags = flags;
+    walk->p = path;
+    walk->end = nul;
+    set_first_mark(walk);
     if (path == nul && !(flags & VR_WALK_EMPTY))
         return -VRIFT_ENOENT;
     if (*path == '/' && resolve & VRIFT_RESOLVE_BENEATH)

@@ -59,7 +59,6 @@ struct vr_walk {
     bool at_parent;  /* result: stopped before `last` */
     bool last_slash; /* result: slashes followed the last component */
     enum vr_last last_type;
-    struct vr_component last;
     struct vr_path path; /* result, and where it stands meanwhile */
     struct vr_path root;
     vrift_cred *cred; /* whose permissions count; held once anything is */
@@ -83,8 +82,10 @@ struct vr_walk {
     bool aged;                     /* it passed over what others may change */
     struct vr_inode *peeked_inode; /* whose attributes were peeked at, not held */
     uint32_t peeked_seq;           /* and its attr_seq */
+    struct vrift_stat *peek;       /* wanted: the end's attributes, if the cache has them */
+    /* From here on vr_walk_begin() clears nothing, or only what it names. */
+    struct vr_component last;
     struct vr_walk_mark mark;
-    struct vrift_stat *peek;                      /* wanted: the end's attributes, if the cache has them */
     struct vr_walk_text texts[VR_WALK_MAX_LINKS]; /* what is left of the paths around the symlink being followed */
     struct vr_walk_text marked_texts[VR_WALK_MAX_LINKS]; /* as they were at the mark */
     struct vr_inode *links[VR_WALK_MAX_LINKS + 1];       /* held, for their text */

@@ -181,8 +181,10 @@ static inline void next_component(struct vr_walk *walk)
 static inline int32_t step_into(struct vr_walk *walk, bool *linked)
 {
     struct vr_path path = {walk->path.mount, walk->child};
+    int32_t error = 0;
     *linked = false;
-    int32_t error = cross_mounts(walk, &path);
+    if (LOAD(path.dentry->flags) & VR_DENTRY_MOUNTED)
+        error = cross_mounts(walk, &path);
     if (error)
         return error;
     struct vr_inode *inode = LOAD(path.dentry->inode);
