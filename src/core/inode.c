@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Inodes a bucket of the table: it is not on any fast path. */
-#define LOAD   2u
+#define LOAD   3u
 #define SPLITS 8u
 
 /* -- Life ---------------------------------------------------------------------------------------------------------- */

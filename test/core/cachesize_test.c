@@ -207,13 +207,19 @@ static void a_cached_file_costs_at_most_192_bytes(void **state)
     (void)state;
     struct ground ground = stand(1024 * MIB);
     uint64_t before = allocated;
-    for (uint64_t i = 0; i < 100000; i++)
+    double worst = 0;
+    for (uint64_t i = 0; i < 100000; i++) {
         look(&ground, i, "f");
+        if (i < 60000 || i % 100)
+            continue;
+        double now = (double)(allocated - before) / (double)stats_of(&ground).dentries;
+        worst = now > worst ? now : worst;
+    }
     uint64_t entries = stats_of(&ground).dentries;
     assert_int_equal(entries, 100100);
     double each = (double)(allocated - before) / (double)entries;
-    print_message("# %.1f bytes an entry\n", each);
-    assert_true(each <= MOST);
+    print_message("# %.1f bytes an entry, %.1f where tables had just grown\n", each, worst);
+    assert_true(each <= MOST && worst <= MOST);
     /* What the cache says of itself is what it takes, but for what it has in store. */
     assert_true(stats_of(&ground).cache_bytes <= allocated);
     assert_true((double)stats_of(&ground).cache_bytes > 0.95 * (double)(allocated - before));
