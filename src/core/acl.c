@@ -313,11 +313,11 @@ static void set_from_mode(const struct acl *acl, uint32_t mode)
     set_rights(acl, group_class(acl), mode >> 3 & RIGHTS);
 }
 
-int32_t vr_acl_follow_mode(struct vr_inode *inode)
+int32_t vr_acl_follow_mode(struct vr_inode *inode, uint32_t mode)
 {
     struct acl acl;
-    uint32_t mode = atomic_load_explicit(&inode->mode, memory_order_relaxed), shown;
-    if (!(mode & VR_MODE_ACL))
+    uint32_t shown;
+    if (!vr_perm_is(inode, VR_MODE_ACL))
         return 0;
     int32_t error = load(inode, VR_ACL_ACCESS, &acl);
     if (error)

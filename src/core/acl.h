@@ -30,8 +30,11 @@ int32_t vr_acl_set(const vrift_cred *cred, struct vr_inode *inode, const char *n
 /* 0, or what is wrong with the bytes whatever file they are for: Linux says that before it looks at the file. */
 int32_t vr_acl_check(const void *value, size_t len);
 
-/* The mode has changed: the access ACL, if there is one, follows it. The inode is locked exclusively. */
-int32_t vr_acl_follow_mode(struct vr_inode *inode);
+/*
+ * The mode is about to become this: the access ACL, if there is one, goes first, since memory may run out for it. The
+ * inode is locked exclusively.
+ */
+int32_t vr_acl_follow_mode(struct vr_inode *inode, uint32_t mode);
 
 /* Memory that a vrift_create points into. */
 struct vr_acl_birth {

@@ -86,10 +86,10 @@ static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepar
         return error;
     vr_inode_lock(inode, VR_RANK_CHILD);
     error = prepare(cred, inode, wanted, &set);
+    if (!error && set.mask & VRIFT_SET_MODE)
+        error = vr_acl_follow_mode(inode, set.mode);
     if (!error)
         error = vr_inode_setattr(inode, NULL, &set);
-    if (!error && set.mask & VRIFT_SET_MODE)
-        error = vr_acl_follow_mode(inode);
     if (!error)
         vr_watch_dentry(path->dentry, vr_watch_of_setattr(&set));
     vr_inode_unlock(inode, VR_RANK_CHILD);

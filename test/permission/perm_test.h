@@ -47,6 +47,7 @@ enum perm_call {
     PERM_TRUNCATE,
     PERM_ACCESS,
     PERM_CHDIR,
+    PERM_CHROOT,
     PERM_SETXATTR,
     PERM_GETXATTR,
     PERM_REMOVEXATTR,
@@ -54,6 +55,7 @@ enum perm_call {
     PERM_FSETXATTR,
     PERM_SETFLAGS,
     PERM_GETFLAGS,
+    PERM_SETFL, /* of the description */
     PERM_CALLS
 };
 
@@ -96,6 +98,7 @@ struct perm_side {
     char directory[4096]; /* the kernel's and the host's: a tmpfs, of which each tree takes a new directory */
     unsigned trees;
     int root;     /* the kernel's */
+    int outside;  /* its process's own root */
     bool mounted; /* a second time, the kernel's */
     vrift_vfs *vfs;
     vrift_task *task, *watcher;

@@ -17,7 +17,7 @@
 
 #define FIRST 60 /* questions that make a tree */
 
-static unsigned long wanted_questions = 40000;
+static unsigned long wanted_questions = 25000;
 static uint64_t seed = 1;
 
 /* One tree's questions, some of which are left out. */

@@ -316,6 +316,28 @@ static void without_memory_an_acl_is_not_set(void **state)
     assert_int_equal(world_stat(w, "/f").mode & 0777, 0770);
 }
 
+static void without_memory_a_change_of_mode_leaves_mode_and_acl_in_step(void **state)
+{
+    struct world *w = *state;
+    char before[sizeof named_user], after[sizeof named_user];
+    int changed = 0;
+    world_file(w, "/f", "");
+    check_ok(vrift_setxattrat(w->task, HERE, "/f", "system.posix_acl_access", NAMED_USER, 0));
+    check_ok(vrift_getxattrat(w->task, HERE, "/f", "system.posix_acl_access", before, sizeof before, 0));
+    for (uint64_t left = 0; !changed; left++) {
+        assert_true(left < 100);
+        w->allocations_left = left;
+        int32_t result = vrift_fchmodat(w->task, HERE, "/f", 0600, 0);
+        w->allocations_left = UINT64_MAX;
+        changed = !result;
+        if (result)
+            check_error(-VRIFT_ENOMEM, result);
+        assert_int_equal(world_stat(w, "/f").mode & 0777, changed ? 0600 : 0770);
+        check_ok(vrift_getxattrat(w->task, HERE, "/f", "system.posix_acl_access", after, sizeof after, 0));
+        assert_int_equal(memcmp(before, after, sizeof named_user - 1) == 0, !changed);
+    }
+}
+
 static void a_backend_that_fails_to_tell_the_acl_grants_nothing(void **state)
 {
     struct world *w = *state;
@@ -563,6 +585,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_memory_nothing_is_made_in_a_directory_with_a_default_acl, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(without_memory_an_acl_is_not_set, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_memory_a_change_of_mode_leaves_mode_and_acl_in_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_backend_that_fails_to_tell_the_acl_grants_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(while_an_acl_comes_and_goes_nobody_slips_in_and_the_owner_is_not_kept_out,
                                         set_up, tear_down),

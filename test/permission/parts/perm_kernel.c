@@ -80,6 +80,9 @@ static int64_t with_open(const struct perm_question *q)
     case PERM_FALLOCATE:
         result = syscall(SYS_fallocate, fd, (int)q->length, 0L, 4096L);
         break;
+    case PERM_SETFL:
+        result = fcntl(fd, F_SETFL, (int)q->length | O_NONBLOCK);
+        break;
     case PERM_FSETXATTR:
         result = fsetxattr(fd, q->name, q->value, q->value_length, (int)q->flags);
         break;
@@ -117,6 +120,15 @@ static int64_t change_dir(const struct perm_side *side, const struct perm_questi
     int64_t result = answer_of(chdir(q->path));
     become_root();
     if (fchdir(side->root) < 0)
+        _exit(8);
+    return result;
+}
+
+static int64_t change_root(const struct perm_side *side, const struct perm_question *q)
+{
+    int64_t result = answer_of(chroot(q->path));
+    become_root();
+    if (fchdir(side->outside) < 0 || chroot(".") < 0 || fchdir(side->root) < 0)
         _exit(8);
     return result;
 }
@@ -162,6 +174,8 @@ static int64_t call(const struct perm_side *side, const struct perm_question *q,
         return answer_of(syscall(439 /* faccessat2 */, AT_FDCWD, q->path, (int)q->mode, AT_EACCESS));
     case PERM_CHDIR:
         return change_dir(side, q);
+    case PERM_CHROOT:
+        return change_root(side, q);
     case PERM_SETXATTR:
         return answer_of(lsetxattr(q->path, q->name, q->value, q->value_length, (int)q->flags));
     case PERM_REMOVEXATTR:
@@ -190,6 +204,8 @@ static void begin(struct perm_side *side)
     char path[4200];
     snprintf(path, sizeof path, "%s/%u", side->directory, side->trees++);
     umask(0);
+    if (!side->outside)
+        side->outside = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (mkdir(path, 0777) < 0 || mount("tmpfs", path, "tmpfs", 0, "mode=0777") < 0)
         _exit(7);
     side->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

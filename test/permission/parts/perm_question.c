@@ -228,6 +228,10 @@ static void make_arguments(struct perm_random *random, bool first, struct perm_q
     case PERM_LISTXATTR:
         q->length = one_in(random, 8) ? perm_below(random, 16) : one_in(random, 4) ? 0 : 1024;
         break;
+    case PERM_SETFL:
+        q->flags = perm_below(random, 2) | (one_in(random, 2) ? VRIFT_O_APPEND : 0);
+        q->length = (one_in(random, 2) ? VRIFT_O_APPEND : 0) | (one_in(random, 2) ? VRIFT_O_NOATIME : 0);
+        break;
     case PERM_SETFLAGS: /* mostly none, or nothing could be done any more */
         q->flags = one_in(random, 2) ? 0 : perm_below(random, 16) << 4;
         if (one_in(random, 16))
@@ -254,9 +258,9 @@ void perm_make_question(struct perm_random *random, bool first, struct perm_ques
 /* -- Printing ------------------------------------------------------------------------------------------------------ */
 
 const char *const perm_call_names[PERM_CALLS] = {
-    "open",     "write",    "ftruncate",   "fallocate", "tmpfile",   "mkdir",    "mknod",    "symlink", "link",
-    "unlink",   "rmdir",    "rename",      "chmod",     "chown",     "utimes",   "truncate", "access",  "chdir",
-    "setxattr", "getxattr", "removexattr", "listxattr", "fsetxattr", "setflags", "getflags"};
+    "open",   "write",    "ftruncate", "fallocate",   "tmpfile",   "mkdir",     "mknod",    "symlink",  "link",
+    "unlink", "rmdir",    "rename",    "chmod",       "chown",     "utimes",    "truncate", "access",   "chdir",
+    "chroot", "setxattr", "getxattr",  "removexattr", "listxattr", "fsetxattr", "setflags", "getflags", "setfl"};
 
 void perm_print_question(const struct perm_question *q)
 {

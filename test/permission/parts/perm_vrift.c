@@ -35,6 +35,9 @@ static int64_t with_open(vrift_task *task, const struct perm_question *q)
     case PERM_FALLOCATE:
         result = vrift_fallocate(task, fd, q->length, 0, 4096);
         break;
+    case PERM_SETFL:
+        result = vrift_setfl(task, fd, q->length | VRIFT_O_NONBLOCK);
+        break;
     case PERM_FSETXATTR:
         result = vrift_fsetxattr(task, fd, q->name, q->value, q->value_length, q->flags);
         break;
@@ -64,6 +67,15 @@ static int64_t change_times(vrift_task *task, const struct perm_question *q)
     static const struct vrift_timespec kinds[] = {{0, VRIFT_UTIME_NOW, 0}, {0, VRIFT_UTIME_OMIT, 0}, {1000, 5, 0}};
     struct vrift_timespec times[2] = {kinds[q->mode % 3], kinds[q->mode / 3 % 3]};
     return vrift_utimensat(task, AT, q->path, q->mode == 9 ? NULL : times, 0);
+}
+
+static int64_t change_root(vrift_task *task, const struct perm_question *q)
+{
+    vrift_task *other;
+    check_ok(vrift_task_fork(task, &other));
+    int64_t result = vrift_chroot(other, q->path);
+    vrift_task_free(other);
+    return result;
 }
 
 static int64_t read_xattr(vrift_task *task, const struct perm_question *q, struct perm_answer *a)
@@ -108,6 +120,8 @@ static int64_t call(vrift_task *task, const struct perm_question *q, struct perm
         return vrift_faccessat(task, AT, q->path, q->mode, 0);
     case PERM_CHDIR:
         return vrift_chdir(task, q->path);
+    case PERM_CHROOT:
+        return change_root(task, q);
     case PERM_SETXATTR:
         return vrift_setxattrat(task, AT, q->path, q->name, q->value, q->value_length,
                                 q->flags | VRIFT_AT_SYMLINK_NOFOLLOW);
