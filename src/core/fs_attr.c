@@ -85,7 +85,9 @@ static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepar
     if (error)
         return error;
     vr_inode_lock(inode, VR_RANK_CHILD);
-    error = prepare(cred, inode, wanted, &set);
+    error = vr_perm_refresh(inode);
+    if (!error)
+        error = prepare(cred, inode, wanted, &set);
     if (!error && set.mask & VRIFT_SET_MODE)
         error = vr_acl_follow_mode(inode, set.mode);
     if (!error)

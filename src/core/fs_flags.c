@@ -37,7 +37,9 @@ static int32_t set_locked(const vrift_cred *cred, struct vr_inode *inode, uint64
 {
     struct vrift_setattr set = {.size = sizeof set, .mask = VRIFT_SET_FLAGS, .flags = flags};
     uint64_t before;
-    int32_t error = get(inode, &before);
+    int32_t error = vr_perm_refresh(inode);
+    if (!error)
+        error = get(inode, &before);
     if (error)
         return error;
     if (!vr_perm_owner(cred, inode))

@@ -190,7 +190,9 @@ static int32_t apply(const vrift_cred *cred, const struct vr_path *path, const s
     error = check_value(cred, change);
     if (!error) {
         vr_inode_lock(inode, VR_RANK_CHILD);
-        error = change_locked(cred, inode, change);
+        error = vr_perm_refresh(inode);
+        if (!error)
+            error = change_locked(cred, inode, change);
         if (!error && strcmp(change->name, CAPS_NAME) == 0) {
             struct vrift_stat now; /* for the bit that says whether a write must take it away */
             (void)vr_inode_getattr(inode, vr_inode_now(inode->sb), &now);

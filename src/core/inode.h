@@ -77,6 +77,9 @@ void vr_inode_attr_forget(struct vr_inode *inode);
 /* The backend has neither of VR_MODE_... that were asked for after the token was taken: spares asking again. */
 void vr_inode_lacks(struct vr_inode *inode, uint64_t token, uint32_t rights);
 
+/* Somebody else may have changed its mode, owner or ACLs. */
+void vr_inode_doubt_rights(struct vr_inode *inode);
+
 /* It has them now: after vr_inode_attr_forget(), so that no older answer takes them away. */
 void vr_inode_gained(struct vr_inode *inode, uint32_t rights);
 /* Attributes as they lie in an inode, all of one moment. */

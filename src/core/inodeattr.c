@@ -162,6 +162,8 @@ static void store_permissions(struct vr_inode *inode, const struct vrift_stat *a
     uint32_t new_uid = attr->mask & VRIFT_STAT_UID ? attr->uid : uid;
     uint32_t new_gid = attr->mask & VRIFT_STAT_GID ? attr->gid : gid;
     mode = with_rights(inode->sb, mode, attr);
+    if ((attr->mask & PERMISSION_MASK) == PERMISSION_MASK)
+        mode &= ~VR_MODE_DOUBT;
     atomic_store_explicit(&inode->mode, mode, memory_order_release);
     atomic_store_explicit(&inode->uid, new_uid, memory_order_release);
     atomic_store_explicit(&inode->gid, new_gid, memory_order_release);
@@ -288,6 +290,14 @@ void vr_inode_lacks(struct vr_inode *inode, uint64_t token, uint32_t rights)
         atomic_fetch_and_explicit(&inode->mode, ~rights, memory_order_relaxed);
     tell_rights(inode);
     unlock_attr(inode);
+}
+
+void vr_inode_doubt_rights(struct vr_inode *inode)
+{
+    uint32_t rights = VR_MODE_DOUBT;
+    if (inode->sb->acls && !vr_is_link(inode))
+        rights |= VR_MODE_ACL | (vr_is_dir(inode) ? VR_MODE_DEFAULT_ACL : 0);
+    vr_inode_gained(inode, rights);
 }
 
 void vr_inode_gained(struct vr_inode *inode, uint32_t rights)

@@ -39,8 +39,10 @@ static void forget_inode(struct vr_inode *inode, uint64_t flags)
 {
     if (flags & VRIFT_INVALIDATE_NAMES)
         atomic_store_explicit(&inode->stale, 1, memory_order_release);
-    if (flags & VRIFT_INVALIDATE_ATTRIBUTES)
+    if (flags & VRIFT_INVALIDATE_ATTRIBUTES) {
         vr_inode_attr_forget(inode);
+        vr_inode_doubt_rights(inode);
+    }
 }
 
 static void forget_dentry(struct vr_dentry *dentry, uint64_t flags, struct vr_reap *reap)

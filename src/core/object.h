@@ -129,6 +129,7 @@ _Static_assert(sizeof(void *) != 8 || sizeof(struct vr_dentry) == 64, "a dentry 
 #define VR_MODE_ACL         0x080000u /* may have an access ACL: mode, uid and gid alone do not decide */
 #define VR_MODE_DEFAULT_ACL 0x100000u /* a directory that may have a default ACL */
 #define VR_MODE_FILE_CAPS   0x200000u /* has security.capability, and the core is to take it away */
+#define VR_MODE_DOUBT       0x400000u /* somebody else may have changed mode, uid, gid and ACLs: the backend is to be asked */
 
 /* vr_inode.forms: how attributes are kept that can mostly be derived. */
 #define VR_FORM_BLOCKS     3u  /* of these two bits: */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/perm.h"
 
+#include "core/inode.h"
+
 static uint32_t mode_of(const struct vr_inode *inode)
 {
     return atomic_load_explicit(&inode->mode, memory_order_relaxed);
@@ -53,6 +55,8 @@ static int32_t by_capability(const struct vrift_cred *cred, uint32_t mode, uint3
 static int32_t by_mode(const struct vrift_cred *cred, const struct vr_inode *inode, uint32_t mode, uint32_t may)
 {
     uint32_t granted = mode;
+    if (mode & VR_MODE_DOUBT)
+        return VR_PERM_ASK;
     if (cred->uid == uid_of(inode))
         granted >>= 6;
     else if (mode & VR_MODE_ACL && mode & 070)
@@ -68,9 +72,18 @@ static int32_t by_class(const struct vrift_cred *cred, const struct vr_inode *in
     return by_mode(cred, inode, mode & ~VR_MODE_ACL, may);
 }
 
+int32_t vr_perm_refresh(struct vr_inode *inode)
+{
+    struct vrift_stat st;
+    return vr_perm_is(inode, VR_MODE_DOUBT) ? vr_inode_getattr(inode, vr_inode_now(inode->sb), &st) : 0;
+}
+
 int32_t vr_perm_check(const struct vrift_cred *cred, struct vr_inode *inode, uint32_t may)
 {
-    uint32_t mode = mode_of(inode);
+    int32_t error = vr_perm_refresh(inode);
+    if (error)
+        return error;
+    uint32_t mode = mode_of(inode) & ~VR_MODE_DOUBT; /* of one that changes just now any answer is good */
     if (may & VR_MAY_WRITE) {
         if (inode->sb->read_only && (vr_is_file(inode) || vr_is_dir(inode) || vr_is_link(inode)))
             return -VRIFT_EROFS;

@@ -34,6 +34,9 @@ bool vr_perm_in_group(const struct vrift_cred *cred, uint32_t gid);
  */
 int32_t vr_perm_check(const struct vrift_cred *cred, struct vr_inode *inode, uint32_t may);
 
+/* After vr_inode_doubt_rights(), before a check that is not vr_perm_check(): mode, uid and gid are what the backend says. */
+int32_t vr_perm_refresh(struct vr_inode *inode);
+
 /* May it look up names in a directory? As far as can be told without the backend, else VR_PERM_ASK. */
 #define VR_PERM_ASK 3
 int32_t vr_perm_search_cached(const struct vrift_cred *cred, const struct vr_inode *dir);

@@ -501,6 +501,45 @@ static void a_snapshot_keeps_acls_as_they_were_imported(void **state)
         skip_because("no ACLs on the file system of temporary files");
 }
 
+static void an_exclusive_host_is_asked_again_when_told_that_it_was_changed(void **state)
+{
+    struct world *w = *state;
+    char *path = host_world(w, VRIFT_HOST_EXCLUSIVE);
+    char file[4200];
+    if (geteuid() != 0)
+        skip_because("needs root, to give away files");
+    world_file(w, "/host/f", "");
+    snprintf(file, sizeof file, "%s/f", path);
+    become(w, 1000, 0);
+    check_ok(vrift_faccessat(w->task, HERE, "/host/f", 4, 0));
+    check_error(-VRIFT_EACCES, vrift_faccessat(w->task, HERE, "/host/f", 1, 0));
+    bool kept = setxattr(file, "system.posix_acl_access", NAMED_USER, 0) == 0;
+    become_root(w);
+    check_ok(vrift_invalidate(w->task, HERE, "/host/f", VRIFT_INVALIDATE_ATTRIBUTES));
+    become(w, 1000, 0);
+    int32_t named = vrift_faccessat(w->task, HERE, "/host/f", 1, 0);
+    become(w, 1001, 0);
+    int32_t other = vrift_faccessat(w->task, HERE, "/host/f", 4, 0);
+    become_root(w);
+    assert_int_equal(chmod(file, 0), 0);
+    check_ok(vrift_invalidate(w->task, HERE, "/host/f", VRIFT_INVALIDATE_ATTRIBUTES));
+    become(w, 1000, 0);
+    check_error(-VRIFT_EACCES, vrift_faccessat(w->task, HERE, "/host/f", 4, 0));
+    become_root(w);
+    assert_int_equal(chown(file, 1000, 1000), 0);
+    check_ok(vrift_invalidate(w->task, HERE, "/host/f", VRIFT_INVALIDATE_ATTRIBUTES));
+    become(w, 1000, 0);
+    check_ok(vrift_fchmodat(w->task, HERE, "/host/f", 0400, 0));
+    check_ok(vrift_faccessat(w->task, HERE, "/host/f", 4, 0));
+    become_root(w);
+    check_ok(vrift_umount(w->task, HERE, "/host", 0));
+    remove_temporary_directory(path);
+    if (!kept)
+        skip_because("no ACLs on the file system of temporary files");
+    check_ok(named);
+    check_error(-VRIFT_EACCES, other);
+}
+
 static void what_else_the_host_notes_of_a_file_stays(void **state)
 {
     struct world *w = *state;
@@ -591,6 +630,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_processes_acl_counts_at_once_unless_there_is_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_exclusive_host_is_asked_for_an_acl_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_exclusive_host_is_asked_again_when_told_that_it_was_changed, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_else_the_host_notes_of_a_file_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_keeps_acls_as_they_were_imported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_overlay_keeps_flags_as_the_kernels_does, set_up, tear_down),
