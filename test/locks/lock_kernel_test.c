@@ -17,6 +17,8 @@ static uint64_t ops = 4000, seed = 1;
 struct state {
     uint64_t random;
     int alive[PLAY_ACTORS];
+    int table[PLAY_ACTORS]; /* which table of descriptors an actor has */
+    int tables;
     int open[PLAY_ACTORS][PLAY_SLOTS]; /* the slot has a file, or had one when it was last looked at */
 };
 
@@ -54,6 +56,14 @@ static void any_range(struct state *state, struct play_command *c)
         c->pid = 7;
 }
 
+static int shares_table(const struct state *state, int actor)
+{
+    for (int i = 1; i < PLAY_ACTORS; i++)
+        if (i != actor && state->alive[i] && state->table[i] == state->table[actor])
+            return 1;
+    return 0;
+}
+
 static struct play_command any_command(struct state *state)
 {
     static const uint64_t modes[] = {VRIFT_O_RDWR,   VRIFT_O_RDWR, VRIFT_O_RDWR,   VRIFT_O_RDONLY,
@@ -78,10 +88,11 @@ static struct play_command any_command(struct state *state)
         if (c.other == c.slot)
             c.op = PLAY_CLOSE;
     } else if (choice < 32 && spare) {
-        c.op = PLAY_FORK;
+        c.op = choice < 30 ? PLAY_FORK : PLAY_CLONE;
         c.other = spare;
     } else if (choice < 34 && state->alive[1] + state->alive[2] + state->alive[3] + state->alive[4] > 2) {
         c.op = PLAY_QUIT;
+        c.flags = (uint64_t)shares_table(state, c.actor);
     } else if (choice < 37) {
         c.op = PLAY_SEEK;
         c.start = any(state, 12);
@@ -98,7 +109,7 @@ static struct play_command any_command(struct state *state)
 
 static void print_command(const struct play_command *c)
 {
-    static const char *const names[] = {"open", "close", "dup",   "fork",  "quit",
+    static const char *const names[] = {"open", "close", "dup",   "fork",  "clone", "quit",
                                         "seek", "flock", "setlk", "getlk", "look"};
     print_error("# actor %d: %s slot %d other %d file %d flags %#llx type %d whence %d start %lld length %lld pid %d\n",
                 c->actor, names[c->op], c->slot, c->other, c->file, (unsigned long long)c->flags, c->type, c->whence,
@@ -174,11 +185,12 @@ static void follow(struct state *state, const struct play_command *c)
         state->open[c->actor][c->slot] = 0;
     else if (c->op == PLAY_DUP)
         state->open[c->actor][c->other] = state->open[c->actor][c->slot];
-    else if (c->op == PLAY_FORK)
+    else if (c->op == PLAY_FORK || c->op == PLAY_CLONE)
         memcpy(state->open[c->other], state->open[c->actor], sizeof state->open[0]);
-    if (c->op == PLAY_FORK)
+    if (c->op == PLAY_FORK || c->op == PLAY_CLONE) {
         state->alive[c->other] = 1;
-    else if (c->op == PLAY_QUIT)
+        state->table[c->other] = c->op == PLAY_CLONE ? state->table[c->actor] : ++state->tables;
+    } else if (c->op == PLAY_QUIT)
         state->alive[c->actor] = 0;
 }
 

@@ -20,7 +20,8 @@ enum play_op {
     PLAY_CLOSE, /* slot */
     PLAY_DUP,   /* slot into other */
     PLAY_FORK,  /* into actor `other` */
-    PLAY_QUIT,
+    PLAY_CLONE, /* likewise, sharing the descriptors */
+    PLAY_QUIT,  /* flags: 1 if others share its descriptors */
     PLAY_SEEK,  /* slot to start */
     PLAY_FLOCK, /* slot, flags */
     PLAY_SETLK, /* slot; flags: VRIFT_SETLK_... */

@@ -5,19 +5,33 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define MOST_BIRTHS 100000
+
+/* Shared by all processes. */
+struct births {
+    pid_t living[PLAY_ACTORS];
+    int count; /* of who ever lived: locks of a shared table outlive who set them */
+    struct {
+        pid_t pid;
+        int actor;
+    } all[MOST_BIRTHS];
+};
 
 struct kernel_play {
     int commands[PLAY_ACTORS][2];
     int replies[PLAY_ACTORS][2];
     pid_t first;
-    volatile pid_t *pids; /* shared by all; by actor */
+    struct births *births;
 };
 
 /* One actor's own. */
@@ -48,9 +62,9 @@ static struct flock to_kernel(int type, int whence, int64_t start, int64_t lengt
 
 static int actor_of(struct kernel_play *play, pid_t pid)
 {
-    for (int i = 0; i < PLAY_ACTORS; i++)
-        if (play->pids[i] == pid && pid > 0)
-            return i + 1;
+    for (int i = play->births->count; pid > 0 && i-- > 0;)
+        if (play->births->all[i].pid == pid)
+            return play->births->all[i].actor + 1;
     return (int)pid;
 }
 
@@ -76,15 +90,34 @@ static void look(struct acting *me, struct play_reply *reply)
     }
 }
 
-static int64_t act_fork(struct acting *me, int other)
+static int64_t act_fork(struct acting *me, int other, int share)
 {
-    pid_t child = fork();
+    pid_t child = share ? (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL) : fork();
     if (child == 0) {
         me->actor = other;
         return 0; /* it goes on with its own pipe, and its parent replies */
     }
-    me->play->pids[other] = child;
-    return child < 0 ? answer(-1) : 0;
+    struct births *births = me->play->births;
+    if (child < 0 || births->count == MOST_BIRTHS)
+        return child < 0 ? answer(-1) : -VRIFT_ENOSPC;
+    births->living[other] = child;
+    births->all[births->count].pid = child;
+    births->all[births->count++].actor = other;
+    return 0;
+}
+
+/* What the play has opened: in a shared table, more than is in its slots. */
+static void close_all(struct acting *me)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        int keep = 0;
+        for (int i = 0; i < PLAY_ACTORS; i++)
+            keep |= fd == me->play->commands[i][0] || fd == me->play->replies[i][1];
+        for (int i = 0; i < PLAY_FILES; i++)
+            keep |= fd == me->watch[i];
+        if (!keep)
+            close(fd);
+    }
 }
 
 static int64_t act(struct acting *me, const struct play_command *c, struct play_reply *reply)
@@ -108,12 +141,12 @@ static int64_t act(struct acting *me, const struct play_command *c, struct play_
         me->slots[c->other] = dup(fd);
         return answer(me->slots[c->other] < 0 ? -1 : 0);
     case PLAY_FORK:
-        return act_fork(me, c->other);
+    case PLAY_CLONE:
+        return act_fork(me, c->other, c->op == PLAY_CLONE);
     case PLAY_QUIT:
-        for (int i = 0; i < PLAY_SLOTS; i++)
-            if (me->slots[i] >= 0)
-                close(me->slots[i]);
-        me->play->pids[me->actor] = 0;
+        if (!c->flags)
+            close_all(me);
+        me->play->births->living[me->actor] = 0;
         return 0;
     case PLAY_SEEK:
         return answer(lseek(fd, c->start, SEEK_SET));
@@ -168,7 +201,7 @@ static void be_first(struct kernel_play *play, const char *directory)
     signal(SIGCHLD, SIG_IGN);
     if (chdir(directory) < 0)
         _exit(1);
-    play->pids[0] = getpid();
+    play->births->living[0] = getpid();
     for (int i = 0; i < PLAY_SLOTS; i++)
         me.slots[i] = -1;
     for (int i = 0; i < PLAY_FILES; i++) {
@@ -185,8 +218,9 @@ struct kernel_play *kernel_play_new(const char *directory)
 {
     struct kernel_play *play = calloc(1, sizeof *play);
     assert_non_null(play);
-    play->pids = mmap(NULL, PLAY_ACTORS * sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(play->pids != MAP_FAILED);
+    play->births =
+        mmap(NULL, sizeof *play->births, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(play->births != MAP_FAILED);
     for (int i = 0; i < PLAY_ACTORS; i++)
         if (pipe(play->commands[i]) < 0 || pipe(play->replies[i]) < 0)
             fail();
@@ -229,13 +263,13 @@ void kernel_play_free(void)
     current = NULL;
     /* Some may wait for locks that nobody will ever drop. */
     for (int i = PLAY_ACTORS; i-- > 0;)
-        if (play->pids[i] > 0)
-            kill(play->pids[i], SIGKILL);
+        if (play->births->living[i] > 0)
+            kill(play->births->living[i], SIGKILL);
     for (int i = 0; i < PLAY_ACTORS; i++) {
         close(play->commands[i][1]);
         close(play->replies[i][0]);
     }
     waitpid(play->first, NULL, 0);
-    munmap((void *)(uintptr_t)play->pids, PLAY_ACTORS * sizeof(pid_t));
+    munmap(play->births, sizeof *play->births);
     free(play);
 }

@@ -97,10 +97,10 @@ static void look(struct vrift_play *play, struct play_reply *reply)
     }
 }
 
-static int64_t act_fork(struct vrift_play *play, struct actor *me, int other)
+static int64_t act_fork(struct vrift_play *play, struct actor *me, int other, uint64_t flags)
 {
     struct actor *child = &play->actors[other];
-    int32_t error = vrift_task_fork(me->task, &child->task);
+    int32_t error = vrift_task_clone(me->task, flags, &child->task);
     memcpy(child->slots, me->slots, sizeof me->slots);
     return error;
 }
@@ -135,7 +135,7 @@ static int64_t act(struct vrift_play *play, const struct play_command *c, struct
     switch (c->op) {
     case PLAY_OPEN:
         if (fd >= 0)
-            check_ok(vrift_close(me->task, fd));
+            vrift_close(me->task, fd); /* which another may have done */
         me->slots[c->slot] = vrift_openat(me->task, HERE, name_of(c->file), c->flags, 0);
         return me->slots[c->slot] < 0 ? me->slots[c->slot] : 0;
     case PLAY_CLOSE:
@@ -143,11 +143,13 @@ static int64_t act(struct vrift_play *play, const struct play_command *c, struct
         return vrift_close(me->task, fd);
     case PLAY_DUP:
         if (me->slots[c->other] >= 0)
-            check_ok(vrift_close(me->task, me->slots[c->other]));
+            vrift_close(me->task, me->slots[c->other]);
         me->slots[c->other] = vrift_dup(me->task, fd);
         return me->slots[c->other] < 0 ? me->slots[c->other] : 0;
     case PLAY_FORK:
-        return act_fork(play, me, c->other);
+        return act_fork(play, me, c->other, 0);
+    case PLAY_CLONE:
+        return act_fork(play, me, c->other, VRIFT_CLONE_FILES);
     case PLAY_QUIT:
         vrift_task_free(me->task);
         me->task = NULL;
