@@ -89,6 +89,34 @@ static void a_clone_shares_nothing_else(void **state)
     check_error(-VRIFT_EINVAL, vrift_task_clone(w->task, 1, &other));
 }
 
+static void a_clone_without_memory_leaves_everything_as_it_was(void **state)
+{
+    struct world *w = *state;
+    vrift_task *other;
+    vrift_sb *sb;
+    world_file(w, "/f", "hello");
+    int32_t fd = (int32_t)check_ok(vrift_openat(w->task, HERE, "/f", VRIFT_O_RDONLY, 0));
+    for (uint64_t flags = 0; flags <= (VRIFT_CLONE_FILES | VRIFT_CLONE_FS); flags += VRIFT_CLONE_FS) {
+        int32_t result = -VRIFT_ENOMEM;
+        for (uint64_t left = 0; result == -VRIFT_ENOMEM && left < 50; left++) {
+            w->allocations_left = left;
+            result = vrift_task_clone(w->task, flags, &other);
+        }
+        w->allocations_left = UINT64_MAX;
+        check_ok(result);
+        vrift_task_free(other);
+    }
+    int32_t result = -VRIFT_ENOMEM;
+    for (uint64_t left = 0; result == -VRIFT_ENOMEM && left < 50; left++) {
+        w->allocations_left = left;
+        result = vrift_fd_new(w->task, &sb);
+    }
+    w->allocations_left = UINT64_MAX;
+    check_ok(result);
+    vrift_sb_unref(sb);
+    check_ok(vrift_close(w->task, fd));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -98,6 +126,7 @@ int main(void)
         TEST(a_clone_with_files_outlives_the_task_it_came_from),
         TEST(a_clone_with_fs_shares_directory_and_umask),
         TEST(a_clone_shares_nothing_else),
+        TEST(a_clone_without_memory_leaves_everything_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

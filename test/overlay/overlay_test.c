@@ -293,6 +293,28 @@ static void an_open_file_survives_its_last_name_and_a_copy_up_after_it(void **st
     assert_int_equal(stat_of(stack->upper, "/upper/f").rdev, 0);
 }
 
+/* Who has locked the lower file and who opens the copy mean the same inode. */
+static void locks_hold_over_a_copy_up(void **state)
+{
+    struct stack *stack = *state;
+    struct vrift_lock lock = {.size = sizeof(lock), .type = VRIFT_F_RDLCK};
+    put(stack->below[0], "/locked", "low");
+    put_on(stack, 0, true);
+    int32_t reader = (int32_t)check_ok(vrift_openat(stack->task, AT, "/locked", VRIFT_O_RDONLY, 0));
+    check_ok(vrift_flock(stack->task, reader, VRIFT_LOCK_EX, NULL));
+    check_ok(vrift_setlk(stack->task, reader, VRIFT_SETLK_OFD, &lock, NULL));
+    put(stack->task, "/locked", "up");
+    int32_t writer = (int32_t)check_ok(vrift_openat(stack->task, AT, "/locked", VRIFT_O_RDWR, 0));
+    lock.type = VRIFT_F_WRLCK;
+    check_error(-VRIFT_EAGAIN, vrift_flock(stack->task, writer, VRIFT_LOCK_SH | VRIFT_LOCK_NB, NULL));
+    check_error(-VRIFT_EAGAIN, vrift_setlk(stack->task, writer, VRIFT_SETLK_OFD, &lock, NULL));
+    check_ok(vrift_close(stack->task, reader));
+    check_ok(vrift_flock(stack->task, writer, VRIFT_LOCK_EX | VRIFT_LOCK_NB, NULL));
+    check_ok(vrift_setlk(stack->task, writer, VRIFT_SETLK_OFD, &lock, NULL));
+    check_ok(vrift_close(stack->task, writer));
+    take_off(stack);
+}
+
 static void a_nameless_file_can_be_linked(void **state)
 {
     struct stack *stack = *state;
@@ -599,6 +621,7 @@ int main(void)
         ON_STACK(an_inode_number_survives_copy_up_rename_and_forgetting),
         ON_STACK(numbers_of_different_layers_do_not_collide),
         ON_STACK(an_open_file_survives_its_last_name_and_a_copy_up_after_it),
+        ON_STACK(locks_hold_over_a_copy_up),
         ON_STACK(a_nameless_file_can_be_linked),
         ON_STACK(an_overlay_can_be_a_layer),
         ON_STACK(a_scan_shows_what_stays_exactly_once),
