@@ -7,7 +7,7 @@ scratch
 chmod 755 "$scratch"
 # A name of its own, by which its processes are found.
 cp "$VRIFT_BUILD/bin/vrift" "$scratch/vrift"
-cp "$VRIFT_SOURCE/test/support/fs_calls.py" "$scratch/fs_calls.py"
+cp "$VRIFT_SOURCE"/test/support/fs_{calls,random}.py "$scratch"
 unset VRIFT_STORE
 export VRIFT_STORE="$scratch/store"
 at="$scratch/at, \\1"
@@ -47,24 +47,41 @@ new_tmpfs() {
 answers() {
     (cd "$1" && timeout -k 5 100 python3 "$scratch/fs_calls.py" "${@:2}" 2>&1)
 }
+# random SOURCE OPTIONS OPTION...
+random() {
+    local status
+    new_tmpfs kernel
+    mount -o remount,nodev "$scratch/tmpfs/kernel"
+    vrift mount "$1" "$at" -o "allow_other,suid$2" || return 1
+    timeout -k 5 100 python3 "$scratch/fs_random.py" "${@:3}" "$scratch/tmpfs/kernel" "$at"
+    status=$?
+    umount "$scratch/tmpfs/kernel"
+    vrift umount "$at" && return $status
+}
 # like_tmpfs SOURCE OPTIONS [--without WORD]...
 like_tmpfs() {
     new_tmpfs kernel
+    mount -o "remount,$([[ $2 = *,dev* ]] && echo dev || echo nodev)" "$scratch/tmpfs/kernel"
     answers "$scratch/tmpfs/kernel" "${@:3}" >"$scratch/expected"
     umount "$scratch/tmpfs/kernel"
-    vrift mount "$1" "$at" -o "allow_other,suid,dev$2" || return 1
+    vrift mount "$1" "$at" -o "allow_other,suid$2" || return 1
     answers "$at" "${@:3}" >"$scratch/got"
     vrift umount "$at" || return 1
     diff "$scratch/expected" "$scratch/got"
 }
 not_yet="--without access_times"
 check "memory answers as tmpfs does" like_tmpfs mem: "" $not_yet
-check "and so when the kernel checks permissions" like_tmpfs mem: ,default_permissions $not_yet
+check "and so when the kernel checks permissions by itself" like_tmpfs mem: ,dev,default_permissions $not_yet
 new_tmpfs dir
 check "a directory answers as what it lies on" like_tmpfs "dir:$scratch/tmpfs/dir" "" $not_yet --without space
 new_tmpfs own
 check "and so if nobody else changes it, with the kernel's caches" \
     like_tmpfs "dir:$scratch/tmpfs/own" ,exclusive $not_yet --without space
+check "memory answers random questions of several users as tmpfs does" random mem: "" --loose --ops 2000 --seed 1
+check "and so when the kernel checks permissions" random mem: ,default_permissions --ops 2000 --seed 2
+rm -rf "$scratch"/tmpfs/{dir,own}/*
+check "and a directory" random "dir:$scratch/tmpfs/dir" "" --loose --ops 1000 --seed 3
+check "and a directory of our own" random "dir:$scratch/tmpfs/own" ,exclusive --loose --ops 1500 --seed 4
 new_tmpfs layers
 mkdir "$scratch"/tmpfs/layers/{lower,upper,work}
 chmod 1777 "$scratch/tmpfs/layers/upper"

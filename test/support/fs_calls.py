@@ -224,7 +224,7 @@ def nodes():
             stat.S_IFCHR, stat.S_IFBLK) else 0)
         say('it', lambda name: (look(name), os.major(os.stat(name).st_rdev), os.minor(os.stat(name).st_rdev)), 'n%o' % kind)
     os.mknod('null', stat.S_IFCHR | 0o666, os.makedev(1, 3))
-    say('a device that is opened', put, 'null', b'gone')
+    say('a device that is opened', put, 'null', b'gone') # EACCES on both where devices are not obeyed
     reader = os.open('n%o' % stat.S_IFIFO, os.O_RDONLY | os.O_NONBLOCK)
     put('n%o' % stat.S_IFIFO, b'through')
     print(os.read(reader, 100))
@@ -608,7 +608,7 @@ def programs():
 @group
 def listings():
     os.mkdir('many')
-    for i in range(3000):
+    for i in range(1000):
         put('many/%d-%s' % (i, 'x' * (i % 200)))
     print(len(os.listdir('many')), len(set(os.listdir('many'))))
     with os.scandir('many') as entries:

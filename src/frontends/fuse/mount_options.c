@@ -187,6 +187,9 @@ const char *vr_mount_options_parse(const char *text, struct vr_mount_options *op
         wrong = take(word, options, tree);
     }
     free(word);
+    /* The kernel opens device nodes without asking us, so it has to check who may by itself. */
+    if (options->flags & VR_MOUNT_DEV && options->flags & VR_MOUNT_ALLOW_OTHER)
+        options->flags |= VR_MOUNT_DEFAULT_PERMISSIONS;
     return wrong;
 }
 
