@@ -162,12 +162,13 @@ static void listings(const char *path, size_t rounds)
 static void numbers_attr(uint32_t number, int is_dir, struct vrift_stat *out)
 {
     memset(out, 0, sizeof(*out));
-    out->mask = VRIFT_STAT_BASIC | VRIFT_STAT_BTIME;
+    out->mask = VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_VERSION;
     out->ino = number;
     out->mode = is_dir ? VRIFT_S_IFDIR | 0755 : VRIFT_S_IFREG | 0644;
     out->nlink = is_dir ? 2 : 1;
     out->size = number;
-    out->blocks = 8;
+    out->blocks = ((uint64_t)number + 4095) / 4096 * 8;
+    out->version = 1;
     out->blksize = 4096;
     out->atime.sec = out->mtime.sec = out->ctime.sec = out->btime.sec = 1700000000 + number;
 }
