@@ -204,7 +204,13 @@ int main(int argc, char **argv)
 
     vrift_vfs *vfs;
     bench_must(vrift_vfs_new(NULL, &vfs), "vfs");
-    struct side sides[] = {{"mem", memory_side(vfs)}, {"cas", snapshot_side(vfs, argv[1], argv[2])}};
+    const struct vrift_vfs_options walking = {.size = sizeof(walking), .flags = VRIFT_VFS_NO_MEMO};
+    vrift_vfs *walker;
+    bench_must(vrift_vfs_new(&walking, &walker), "vfs");
+    struct side sides[] = {{"mem", memory_side(vfs)},
+                           {"cas", snapshot_side(vfs, argv[1], argv[2])},
+                           {"mem without memo", memory_side(walker)}};
+    const size_t side_count = sizeof(sides) / sizeof(sides[0]);
     bench_must(fchdir(tree) == 0 ? 0 : -errno, "chdir");
 
     struct name *present = shuffled(".h"), *missing = shuffled(".missing");
@@ -216,12 +222,13 @@ int main(int argc, char **argv)
     };
     printf("[\n");
     for (size_t q = 0; q < 4; q++)
-        for (size_t s = 0; s < 2; s++)
-            compare(&questions[q], &sides[s], (size_t)atoi(argv[3]), q == 3 && s == 1);
+        for (size_t s = 0; s < side_count; s++)
+            compare(&questions[q], &sides[s], (size_t)atoi(argv[3]), q == 3 && s == side_count - 1);
     printf("]\n");
 
-    for (size_t s = 0; s < 2; s++)
+    for (size_t s = 0; s < side_count; s++)
         vrift_task_free(sides[s].task);
+    vrift_vfs_free(walker);
     vrift_vfs_free(vfs);
     free(present);
     free(missing);

@@ -15,7 +15,7 @@ def stat(fs, programs, report, rounds):
     text = quiet('%s %s %s %d' % (q(os.path.join(programs, 'stat_bench')), q(fs.path('stat-tree')),
                                   q(fs.path('stat-store')), rounds))
     for row in json.loads(text):
-        say('  %-38s %-5s %8.1f ns   kernel %8.1f ns' % (row['case'], row['subject'], row['subject_ns'],
+        say('  %-38s %-16s %8.1f ns   kernel %8.1f ns' % (row['case'], row['subject'], row['subject_ns'],
                                                          row['kernel_ns']))
         report.add('stat', row['case'], 'vrift_statat on ' + row['subject'], 'kernel fstatat', 'ns',
                    row['subject_ns'], row['kernel_ns'], 'lower', fs.kind, row['rounds'])

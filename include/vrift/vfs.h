@@ -17,11 +17,15 @@
 struct vrift_vfs_options {
     uint32_t size;                           /* sizeof(struct vrift_vfs_options) */
     uint32_t protect;                        /* VRIFT_PROTECT_...; default _SYMLINKS and _HARDLINKS */
-    uint64_t flags;                          /* none yet */
+    uint64_t flags;                          /* VRIFT_VFS_... */
     uint64_t cache_bytes;                    /* budget for cached names and inodes; default 64 MiB */
     uint64_t max_files;                      /* open descriptions in the whole instance; default 1048576 */
     const struct vrift_allocator *allocator; /* copied; default malloc */
 };
+
+/* Flags of an instance. */
+#define VRIFT_VFS_NO_MEMO                                                                                              \
+    1ULL /* walk each path, and do not remember whole ones with their answers: to measure, to test */
 
 /*
  * What the files of sticky, shared directories such as /tmp are protected from, as Linux's fs.protected_... settings say.

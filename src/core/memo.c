@@ -214,6 +214,8 @@ void vr_memo_keep(const struct vr_memo_question *question, const struct vr_walk 
 
 void vr_memo_note(vrift_task *task, const struct vr_walk *walk)
 {
+    if (task->vfs->without_memo)
+        return;
     uint64_t seq = atomic_load_explicit(&task->calm_seq, memory_order_relaxed);
     uint32_t calm = atomic_load_explicit(&task->calm, memory_order_relaxed);
     if (seq != walk->seq || walk->slow) {

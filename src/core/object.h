@@ -308,6 +308,7 @@ struct vrift_vfs {
     const struct vrift_allocator *allocator; /* NULL: the C library's */
     uint64_t cache_budget;
     uint64_t max_files;
+    bool without_memo;    /* constant: no task is ever calm */
     uint32_t protect;     /* VRIFT_PROTECT_... */
     vrift_fault_fn fault; /* changed only while no other thread uses the instance */
     void *fault_payload;

@@ -23,7 +23,7 @@ static int32_t read_options(const struct vrift_vfs_options *options, struct vrif
     int32_t error = VR_COPYIN(out, options);
     if (error)
         return error;
-    if (out->flags || out->protect & ~(PROTECTIONS | VRIFT_PROTECT_NOTHING))
+    if (out->flags & ~VRIFT_VFS_NO_MEMO || out->protect & ~(PROTECTIONS | VRIFT_PROTECT_NOTHING))
         return -VRIFT_EINVAL;
     if (out->protect & VRIFT_PROTECT_NOTHING && out->protect & PROTECTIONS)
         return -VRIFT_EINVAL;
@@ -95,6 +95,7 @@ int32_t vrift_vfs_new(const struct vrift_vfs_options *options, vrift_vfs **out)
     vfs->cache_budget = own.cache_bytes ? own.cache_bytes : DEFAULT_CACHE_BYTES;
     vfs->protect = own.protect ? own.protect & PROTECTIONS : DEFAULT_PROTECTIONS;
     vfs->max_files = own.max_files ? own.max_files : DEFAULT_MAX_FILES;
+    vfs->without_memo = own.flags & VRIFT_VFS_NO_MEMO;
     atomic_init(&vfs->refs, 1);
     vr_memo_init(vfs);
     error = vr_dcache_init(vfs);
