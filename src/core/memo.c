@@ -195,6 +195,12 @@ static void fill(struct vr_memo_entry *entry, const struct vr_memo_question *que
     STORE(entry->version, version + 2);
 }
 
+/* Does an entry hold another path, which as far as can be seen is still good? */
+static bool is_others(const struct vr_memo_entry *entry, const struct vr_memo_question *question)
+{
+    return LOAD(entry->seq) == question->seq && LOAD(entry->hash) != question->hash;
+}
+
 void vr_memo_keep(const struct vr_memo_question *question, const struct vr_walk *walk, int32_t result,
                   const struct vrift_stat *out)
 {
@@ -207,8 +213,12 @@ void vr_memo_keep(const struct vr_memo_question *question, const struct vr_walk 
         return;
     uint64_t at = question->hash & memo->mask;
     struct vr_memo_entry *entry = &memo->entries[at];
-    if (LOAD(entry->seq) == question->seq && (LOAD(entry[0].hash) != question->hash))
+    if (is_others(entry, question))
         entry = &memo->entries[at ^ 1];
+    /* Who asks for more paths than there is room for would write each and find none. */
+    uint64_t hits = atomic_load_explicit(&walk->task->hits, memory_order_relaxed);
+    if (is_others(entry, question) && hits * factors[0] >> 61)
+        return;
     fill(entry, question, walk, result ? NULL : out);
 }
 
