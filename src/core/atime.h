@@ -20,6 +20,13 @@ static inline bool vr_atime_wanted(const struct vr_mount *mount, struct vr_inode
     return inode->sb->ops.touch && vr_atime_due(mount, inode, may_ask);
 }
 
+/* May it ever be, as things are? */
+static inline bool vr_atime_may_be(const struct vr_mount *mount, const struct vr_inode *inode)
+{
+    return inode->sb->ops.touch && !inode->sb->read_only &&
+           !(atomic_load_explicit(&mount->flags, memory_order_relaxed) & (VRIFT_MOUNT_NOATIME | VRIFT_MOUNT_RDONLY));
+}
+
 /* Without locks that a backend call must not have: stamps it. */
 void vr_atime_stamp(struct vr_inode *inode);
 

@@ -2,8 +2,9 @@
 /*
  * Who may do what: mode bits, ACLs, flags and capabilities, as fs/namei.c and fs/attr.c of Linux decide.
  *
- * A check may have to ask the backend for an ACL, so it is made where the backend may be called. Within a read section
- * of the dentry cache there is vr_perm_search(), which says when it must be made outside.
+ * A check may have to ask the backend for an ACL, so it is made where the backend may be called. For the walk over
+ * the cache there is vr_perm_search(), which says when it must be made outside. It is called without a lock and may be
+ * given an inode or credentials that just became others: it reads only what is _Atomic in them, and no superblock.
  */
 #ifndef VR_PERM_H
 #define VR_PERM_H

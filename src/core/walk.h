@@ -79,7 +79,7 @@ struct vr_walk {
     uint32_t tries; /* passes that failed since the mark */
     bool started, final, stepping, anchored, peeked, locked;
     bool slow;                     /* the backend was asked */
-    bool aged;                     /* it passed over what others may change */
+    bool aged;                     /* it passed over what others may change, or over what is stamped when it is read */
     struct vr_inode *peeked_inode; /* whose attributes were peeked at, not held */
     uint32_t peeked_seq;           /* and its attr_seq */
     struct vrift_stat *peek;       /* wanted: the end's attributes, if the cache has them */

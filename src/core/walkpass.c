@@ -143,6 +143,8 @@ static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link, str
         return VR_WALK_TORN;
     if (vr_atime_wanted(link->mount, inode, false))
         walk->read_links |= 1ULL << (walk->link_count - 1);
+    if (vr_atime_may_be(link->mount, inode))
+        walk->aged = true;
     walk->followed++;
     if (!walk->final) {
         walk->texts[walk->depth].p = walk->p;

@@ -24,6 +24,7 @@ static int setup(void **state)
     world_file(w, "/a/b/file", "12345");
     world_file(w, "/other/file", "123");
     check_ok(vrift_symlinkat(w->task, "b/file", HERE, "/a/link"));
+    check_ok(vrift_remount(w->task, HERE, "/", VRIFT_MOUNT_NOATIME)); /* or following a symlink leaves a trace */
     *state = w;
     return 0;
 }
@@ -176,6 +177,21 @@ static void credentials_in_a_slot_used_again_are_others(void **state)
             check_error(-VRIFT_EACCES, vrift_statat(task, HERE, "/a/b/file", 0, &st));
         vrift_task_free(task);
     }
+}
+
+static void symlinks_that_are_followed_are_stamped_each_time(void **state)
+{
+    struct world *w = *state;
+    struct vrift_stat before, after, st;
+    const struct timespec pause = {0, 20000000};
+    check_ok(vrift_remount(w->task, HERE, "/", VRIFT_MOUNT_STRICTATIME));
+    for (int i = 0; i < 100; i++)
+        check_ok(vrift_statat(w->task, HERE, "/a/link", 0, &st));
+    check_ok(vrift_statat(w->task, HERE, "/a/link", VRIFT_AT_SYMLINK_NOFOLLOW, &before));
+    nanosleep(&pause, NULL);
+    check_ok(vrift_statat(w->task, HERE, "/a/link", 0, &st));
+    check_ok(vrift_statat(w->task, HERE, "/a/link", VRIFT_AT_SYMLINK_NOFOLLOW, &after));
+    assert_true(after.atime.sec > before.atime.sec || after.atime.nsec > before.atime.nsec);
 }
 
 static void mounts_are_seen(void **state)
@@ -343,6 +359,7 @@ int main(void)
         TEST(names_that_come_and_go_are_seen),
         TEST(who_asks_and_from_where_makes_a_difference),
         TEST(credentials_in_a_slot_used_again_are_others),
+        TEST(symlinks_that_are_followed_are_stamped_each_time),
         TEST(mounts_are_seen),
         TEST(what_others_change_is_never_remembered),
         TEST(texts_that_are_long_or_alike_are_told_apart),
