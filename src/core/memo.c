@@ -111,7 +111,7 @@ int32_t vr_memo_find(vrift_task *task, const char *path, uint64_t flags, struct 
         return 1;
     const struct vr_place *place = LOAD(task->place);
     question->rights = LOAD(vfs->dcache.rights);
-    question->cred = LOAD(task->cred);
+    question->cred = LOAD(LOAD(task->cred)->id);
     question->root = vr_spot_get(&place->root);
     question->cwd = vr_spot_get(&place->cwd);
     if (!read_text(path, flags, question))

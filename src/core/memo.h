@@ -4,10 +4,11 @@
  * text, one probe, and no walk.
  *
  * An entry tells what the answer rests on, and is good as long as that is as it was: vr_dcache.seq (names that went or
- * moved, mounts, where tasks stand and who they are), vr_dcache.rights (who may search directories; a slot of credentials
- * that became another's), for a name that does not exist vr_dcache.inserts (names that came), and for one that does the
- * attr_seq of its inode. Each of these moves after the change it tells of and before the call that made it returns; each
- * is taken before the walk that an entry is made from.
+ * moved, mounts, where tasks stand and who they are), vr_dcache.rights (who may search directories), for a name that does
+ * not exist vr_dcache.inserts (names that came), and for one that does the attr_seq of its inode. Each of these moves after
+ * the change it tells of and before the call that made it returns; each is taken before the walk that an entry is made
+ * from. Pointers are told apart by seq: no slot becomes another's of its kind in the cache while that stands. Credentials
+ * come and go without it, which is why they have numbers.
  */
 #ifndef VR_MEMO_H
 #define VR_MEMO_H
@@ -27,7 +28,7 @@ struct vr_memo_entry {
     _Atomic uint64_t seq, rights, inserts;
     _Atomic(struct vr_mount *) mounts[2]; /* of the task's root and current directory */
     _Atomic(struct vr_dentry *) dentries[2];
-    _Atomic(struct vrift_cred *) cred;
+    _Atomic uint64_t cred;            /* its id */
     _Atomic(struct vr_inode *) inode; /* NULL: -VRIFT_ENOENT */
     _Atomic uint64_t attr_seq;
     _Atomic uint64_t answer[VR_MEMO_ANSWER];
@@ -44,7 +45,7 @@ struct vr_memo_question {
     uint64_t hash;
     uint64_t seq, rights, inserts;
     struct vr_path root, cwd;
-    struct vrift_cred *cred;
+    uint64_t cred;
     uint32_t words;
     uint64_t text[VR_MEMO_WORDS];
 };

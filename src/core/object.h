@@ -312,7 +312,7 @@ struct vrift_vfs {
     uint32_t protect;     /* VRIFT_PROTECT_... */
     vrift_fault_fn fault; /* changed only while no other thread uses the instance */
     void *fault_payload;
-    _Atomic uint64_t next_sb, next_mount;
+    _Atomic uint64_t next_sb, next_mount, next_cred;
     _Atomic uint64_t open_files, backend_calls;
     vr_os_mutex attr_lock[VR_ATTR_LOCKS]; /* by inode */
     struct vr_wordlock_rooms rooms;       /* where who waits for an inode's lock does so */
@@ -377,6 +377,7 @@ struct vrift_cred {
     _Atomic uint32_t gid;
     _Atomic uint32_t group_count;
     _Atomic uint64_t capabilities;
+    _Atomic uint64_t id;       /* no other ones of the instance ever have it */
     vrift_vfs *vfs;            /* held */
     _Atomic uint32_t groups[]; /* ascending */
 };

@@ -43,6 +43,7 @@ static void fill_cred(vrift_cred *cred, vrift_vfs *vfs, const struct vrift_cred_
     cred->capabilities = options->capabilities;
     for (uint32_t i = 0; i < options->group_count; i++)
         cred->groups[i] = groups[i];
+    cred->id = atomic_fetch_add_explicit(&vfs->next_cred, 1, memory_order_relaxed);
     cred->vfs = vr_vfs_ref(vfs);
     atomic_store_explicit(&cred->refs, 1, memory_order_release);
 }
@@ -89,7 +90,6 @@ void vrift_cred_unref(vrift_cred *cred)
     if (!cred || atomic_fetch_sub_explicit(&cred->refs, 1, memory_order_acq_rel) != 1)
         return;
     vrift_vfs *vfs = cred->vfs;
-    atomic_fetch_add(&vfs->dcache.rights, 1); /* before another's may lie here */
     vr_pool_put(cred_pool(vfs, cred->group_count), cred);
     vr_vfs_unref(vfs);
 }
@@ -191,6 +191,7 @@ static int32_t own_cred(vrift_task *task)
     own->capabilities = shared->capabilities;
     for (uint32_t i = 0; i < shared->group_count; i++)
         own->groups[i] = shared->groups[i];
+    own->id = atomic_fetch_add_explicit(&vfs->next_cred, 1, memory_order_relaxed);
     own->vfs = vr_vfs_ref(vfs);
     atomic_store_explicit(&own->refs, 1, memory_order_release);
     task->cred = own;
