@@ -81,10 +81,10 @@ struct perm_answer {
 /* A side: an empty tree at first. */
 struct perm_side {
     const char *name;
-    bool allocates; /* by fallocate */
     bool beneath;   /* another file system's rules are in force below */
     bool layered;   /* directories are those of an overlay */
     bool imported;  /* a snapshot: what it does not keep is not asked about */
+    bool variant;   /* of this tree: an exclusive host; an overlay with nothing in its lower layer */
     uint64_t flags; /* VRIFT_FL_... that it keeps */
     void (*begin)(struct perm_side *side);
     void (*end)(struct perm_side *side);

@@ -249,8 +249,8 @@ static void shrink(struct run *run, uint32_t failed)
                 memcpy(run->out, before, sizeof before);
         }
     }
-    print_error("the shortest way to a difference between the kernel and %s, mount flags %#llx:\n", run->ours->name,
-                (unsigned long long)run->mount_flags);
+    print_error("the shortest way to a difference between the kernel and %s, variant %d, mount flags %#llx:\n",
+                run->ours->name, run->ours->variant, (unsigned long long)run->mount_flags);
     run->verbose = true;
     ask_all(run, failed + 1);
     run->verbose = false;
@@ -274,14 +274,15 @@ static bool is_kept(const struct perm_question *q)
 static bool is_left_out(const struct run *run, const struct perm_question *q)
 {
     /* An overlay does not rename directories that have a lower part, nor keeps hard links over a copy-up. */
-    if (run->ours->layered && !run->ours->imported && (q->call == PERM_RENAME || q->call == PERM_LINK))
+    if (run->ours->layered && !run->ours->imported && !run->ours->variant &&
+        (q->call == PERM_RENAME || q->call == PERM_LINK))
         return true;
     if (run->ours->imported && !is_kept(q))
         return true;
     /* Capabilities that nobody can read cannot be copied up, by the kernel's overlay neither. */
     if (run->ours->layered && strcmp(q->name, "security.capability") == 0 && q->value_length == 0)
         return q->call == PERM_SETXATTR || q->call == PERM_FSETXATTR;
-    return q->call == PERM_FALLOCATE && !run->ours->allocates;
+    return false;
 }
 
 static uint64_t make_mount_flags(struct perm_random *random)
@@ -314,6 +315,7 @@ static int run_trees(struct perm_side *kernel, struct perm_side *ours)
     for (unsigned long asked = 0; asked < wanted_questions; asked += PERM_STEPS) {
         uint64_t state = random.state;
         memset(run->out, 0, sizeof run->out);
+        ours->variant = perm_below(&random, 2);
         run->mount_flags = ours->imported ? PERM_SEALED : make_mount_flags(&random);
         for (uint32_t i = 0; i < PERM_STEPS; i++) {
             perm_make_question(&random, i < FIRST, &run->questions[i]);

@@ -200,7 +200,7 @@ static void begin_host(struct perm_side *side)
 {
     char path[4200];
     vrift_sb *sb;
-    struct vrift_host_options options = {.size = sizeof options, .flags = side->trees % 2 ? VRIFT_HOST_EXCLUSIVE : 0};
+    struct vrift_host_options options = {.size = sizeof options, .flags = side->variant ? VRIFT_HOST_EXCLUSIVE : 0};
     begin_vfs(side);
     snprintf(path, sizeof path, "%s/%u", side->directory, side->trees++);
     assert_int_equal(mkdir(path, 0755), 0);
@@ -224,22 +224,14 @@ static void copy_root(vrift_task *from, vrift_task *to)
     check_ok(vrift_fchmodat(to, AT, "/u", st.mode & 07777, 0));
 }
 
-/* The first questions fill what becomes the lower layer. */
-static void begin_overlay(struct perm_side *side)
-{
-    begin_vfs(side);
-    side->layers[0] = new_mem(side);
-    side->layers[1] = new_mem(side);
-    look_into(side, vrift_sb_ref(side->layers[0]));
-}
-
 static void settle(struct perm_side *side, uint64_t mount_flags)
 {
     if (mount_flags)
         check_ok(vrift_remount(side->watcher, AT, "/", mount_flags));
 }
 
-static void settle_overlay(struct perm_side *side, uint64_t mount_flags)
+/* Looks into an overlay instead of the lower layer. */
+static void put_overlay(struct perm_side *side)
 {
     struct vrift_overlay_layer lower = {side->layers[0], NULL}, upper = {side->layers[1], "/u"};
     struct vrift_overlay_options options = {
@@ -260,6 +252,23 @@ static void settle_overlay(struct perm_side *side, uint64_t mount_flags)
     check_ok(vrift_overlay_new(side->vfs, &options, &sb));
     look_into(side, sb);
     check_ok(vrift_setflags(side->watcher, AT, "/", flags, 0));
+}
+
+/* The first questions fill what becomes the lower layer, or all of them the upper. */
+static void begin_overlay(struct perm_side *side)
+{
+    begin_vfs(side);
+    side->layers[0] = new_mem(side);
+    side->layers[1] = new_mem(side);
+    look_into(side, vrift_sb_ref(side->layers[0]));
+    if (side->variant)
+        put_overlay(side);
+}
+
+static void settle_overlay(struct perm_side *side, uint64_t mount_flags)
+{
+    if (!side->variant)
+        put_overlay(side);
     settle(side, mount_flags);
 }
 
@@ -313,17 +322,23 @@ static int64_t get_one(struct perm_side *side, const char *path, const char *nam
 
 #define SIDE .end = end, .ask = ask, .stat = stat_one, .list = list_one, .get = get_one
 
-const struct perm_side perm_mem = {
-    .name = "mem", .allocates = true, .flags = UINT64_MAX, .begin = begin_mem, .settle = settle, SIDE};
-const struct perm_side perm_host = {
-    .name = "host", .beneath = true, .flags = ~VRIFT_FL_NOATIME, .begin = begin_host, .settle = settle, SIDE};
+const struct perm_side perm_mem = {.name = "mem", .flags = UINT64_MAX, .begin = begin_mem, .settle = settle, SIDE};
+const struct perm_side perm_host = {.name = "host",
+
+                                    .beneath = true,
+                                    .flags = ~VRIFT_FL_NOATIME,
+                                    .begin = begin_host,
+                                    .settle = settle,
+                                    SIDE};
 const struct perm_side perm_overlay = {.name = "overlay",
+
                                        .layered = true,
                                        .flags = VRIFT_FL_IMMUTABLE | VRIFT_FL_APPEND,
                                        .begin = begin_overlay,
                                        .settle = settle_overlay,
                                        SIDE};
 const struct perm_side perm_snapshot = {.name = "snapshot",
+
                                         .beneath = true,
                                         .layered = true,
                                         .imported = true,
