@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * The calls that take a path: openat(2) and its family, with the kernel's names, shapes and errors. Each walks
- * from the
- * task's root, its current directory or an open directory, checks permissions with the task's credentials by
- * the mode
- * bits, and crosses mounts. The errors of a walk are -VRIFT_ENOENT, -VRIFT_ENOTDIR, -VRIFT_EACCES, -VRIFT_ELOOP
- * (more
- * than 40 symlinks), -VRIFT_ENAMETOOLONG, -VRIFT_EBADF (a bad dirfd), -VRIFT_ENOMEM and what the backend answers.
+ * The calls that take a path: openat(2) and its family, with the kernel's names, shapes and errors. Each walks from the
+ * task's root, its current directory or an open directory, checks permissions with the task's credentials by mode bits,
+ * ACLs and flags, and crosses mounts. The errors of a walk are -VRIFT_ENOENT, -VRIFT_ENOTDIR, -VRIFT_EACCES, -VRIFT_ELOOP
+ * (more than 40 symlinks), -VRIFT_ENAMETOOLONG, -VRIFT_EBADF (a bad dirfd), -VRIFT_ENOMEM and what the backend answers.
+ * Whatever changes an inode that is immutable, or more of one that is append-only than Linux allows, answers -VRIFT_EPERM.
  *
  * VRIFT_XATTR_CREATE and VRIFT_XATTR_REPLACE share a flags word with VRIFT_AT_...; they do not overlap.
  */

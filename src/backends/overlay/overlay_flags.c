@@ -17,7 +17,7 @@ static void key_of(const struct vr_overlay *overlay, char key[64])
     snprintf(key, 64, "%s" PROTATTR, overlay->prefix);
 }
 
-/* What cannot be read is no protection: the kernel does not fail either. */
+/* What cannot be read is no protection, as with the kernel, but may be one the next time: UNKNOWN. */
 static uint32_t read_protection(const struct vr_overlay *overlay, int32_t upper)
 {
     char key[64], letters[LETTERS];
@@ -25,6 +25,9 @@ static uint32_t read_protection(const struct vr_overlay *overlay, int32_t upper)
     key_of(overlay, key);
     int64_t length = vrift_getxattrat(vr_overlay_upper_task(overlay), upper, "", key, letters, sizeof(letters),
                                       VRIFT_AT_EMPTY_PATH | VRIFT_AT_OPATH);
+    if (length < 0 && length != -VRIFT_ENODATA && length != -VRIFT_EOPNOTSUPP) {
+        return VR_OVERLAY_FLAGS_UNKNOWN;
+    }
     for (int64_t i = 0; i < length; i++) {
         flags |= letters[i] == 'i' ? VRIFT_FL_IMMUTABLE : letters[i] == 'a' ? VRIFT_FL_APPEND : 0;
     }
@@ -51,7 +54,9 @@ void vr_overlay_flags_show(struct vr_overlay *overlay, struct vr_overlay_node *n
         flags = read_protection(overlay, upper);
         atomic_store(&node->flags, flags);
     }
-    stat->attributes |= flags;
+    if (flags != VR_OVERLAY_FLAGS_UNKNOWN) {
+        stat->attributes |= flags;
+    }
 }
 
 static int32_t protect(struct vr_overlay *overlay, int32_t fd, uint64_t flags)
