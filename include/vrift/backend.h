@@ -211,7 +211,11 @@ struct vrift_notice {
     const char *name;             /* in dir; need not end in a NUL */
     const struct vrift_key *dir;  /* NULL: not known */
     const struct vrift_key *node; /* what it is about; NULL: not known */
+    uint32_t flags;               /* VRIFT_NOTICE_... */
+    uint32_t reserved;
 };
+
+#define VRIFT_NOTICE_QUIET 1u /* only what is cached is doubtful: watchers have heard of it otherwise */
 
 /* The core's receiver. Any thread may call it, but not under a lock that a slot takes. */
 typedef void(VRIFT_CALLBACK *vrift_notice_fn)(const struct vrift_notice *notice, void *payload);

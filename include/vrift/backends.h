@@ -102,6 +102,10 @@ VRIFT_API int32_t vrift_cas_new(vrift_vfs *vfs, vrift_snapshot *snapshot, vrift_
  * open has a link count of 0. An entry whose content or place another layer keeps (overlay.metacopy, overlay.redirect)
  * answers -VRIFT_EOPNOTSUPP.
  *
+ * Others may change the upper where its superblock is shared; what they do to directories that have a lower part (moving
+ * one, making it opaque) is seen only once the overlay has forgotten it. Over an upper with VRIFT_HOST_NOTIFY names are
+ * SHARED_NOTIFY here too.
+ *
  * @param options layers; NULL is refused
  * @param[out] out the superblock
  * @return 0; -VRIFT_EINVAL without a layer or when upper comes without work; -VRIFT_EOPNOTSUPP if the upper cannot

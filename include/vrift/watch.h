@@ -9,7 +9,7 @@
  *
  * A watch with VRIFT_WATCH_SUPERBLOCK hears of everything in a whole superblock, wherever it is mounted, at no cost for
  * each directory: it is how a cache above this one, such as a kernel's above a FUSE server, learns what to forget. Its
- * events say by `parent` and `ino` what they are about.
+ * events say by `parent` and `ino` what they are about, and VRIFT_IN_DEAF where there is nothing to be heard.
  *
  * Where others change a file system behind the mount, a backend that declares SHARED_NOTIFY tells of it, and its
  * watchers hear what it tells, marked with VRIFT_WATCH_BEHIND. Nobody hears of what is changed behind other backends.
@@ -40,6 +40,7 @@ typedef struct vrift_watch_queue vrift_watch_queue; /* events that wait for a re
 #define VRIFT_IN_UNMOUNT    0x00002000u /* the superblock is gone */
 #define VRIFT_IN_Q_OVERFLOW 0x00004000u /* events were lost; wd is -1 */
 #define VRIFT_IN_IGNORED    0x00008000u /* the watch has ended; the last event of its wd */
+#define VRIFT_IN_DEAF       0x00100000u /* to a superblock's watches: of names in `ino` (0: in some) nothing is heard */
 #define VRIFT_IN_ISDIR      0x40000000u /* it is about a directory */
 
 /* How to watch; in the mask of vrift_watch_add(). */

@@ -33,7 +33,7 @@ FROZEN(vrift_map_range, 32);
 FROZEN(vrift_mem_options, 32);
 FROZEN(vrift_name, 16);
 FROZEN(vrift_node, 48);
-FROZEN(vrift_notice, 40);
+FROZEN(vrift_notice, 48);
 FROZEN(vrift_open_how, 24);
 FROZEN(vrift_overlay_layer, 16);
 FROZEN(vrift_overlay_options, 40);

@@ -96,6 +96,17 @@ static void tell_watchers(vrift_sb *sb, const struct vrift_notice *notice)
     vr_inode_unref(note.inode);
 }
 
+/* Of the names in a directory nothing will be heard: who relies on that must know. */
+static void tell_deaf(vrift_sb *sb, const struct vrift_key *dir)
+{
+    atomic_store(&sb->notify->any_deaf, 1);
+    if (!vr_watch_any(sb->vfs))
+        return;
+    struct vr_inode *inode = vr_inode_known(sb, dir);
+    vr_watch_deaf(sb, inode);
+    vr_inode_unref(inode);
+}
+
 /* The receiver. May be called from any thread, and from within a slot. */
 static void VRIFT_CALLBACK receive(const struct vrift_notice *notice, void *payload)
 {
@@ -106,16 +117,21 @@ static void VRIFT_CALLBACK receive(const struct vrift_notice *notice, void *payl
     uint32_t node = notice->node ? vr_inode_hash(notice->node) : 0;
     if (notice->mask & VRIFT_IN_Q_OVERFLOW) {
         raise_to(&notify->doubt_all, now);
-        vr_watch_lost(sb);
+        if (!(notice->flags & VRIFT_NOTICE_QUIET))
+            vr_watch_lost(sb);
         return;
     }
     if (notice->mask & VRIFT_IN_IGNORED && notice->name_length) {
+        if (notice->dir)
+            tell_deaf(sb, notice->dir);
         now = UINT64_MAX; /* of this name alone nothing is heard: it is doubtful for good */
     } else if (notice->mask & VRIFT_IN_IGNORED) {
         if (notice->dir)
             atomic_store_explicit(&notify->deaf[slot_of_node(dir)], 1, memory_order_release);
         if (notice->node)
             atomic_store_explicit(&notify->deaf[slot_of_node(node)], 1, memory_order_release);
+        if (notice->dir)
+            tell_deaf(sb, notice->dir);
         return;
     }
     if (notice->dir && notice->name_length) {
@@ -127,7 +143,7 @@ static void VRIFT_CALLBACK receive(const struct vrift_notice *notice, void *payl
         raise_to(&notify->attributes[slot_of_node(dir)], now);
     if (notice->node)
         raise_to(&notify->attributes[slot_of_node(node)], now);
-    if (vr_watch_any(sb->vfs))
+    if (vr_watch_any(sb->vfs) && !(notice->flags & VRIFT_NOTICE_QUIET))
         tell_watchers(sb, notice);
 }
 
@@ -257,6 +273,12 @@ void vr_notify_free(vrift_sb *sb)
         return;
     vr_os_mutex_destroy(&sb->notify->drain_lock);
     vr_alloc_free(sb->vfs->allocator, sb->notify);
+}
+
+void vr_notify_drain(vrift_sb *sb)
+{
+    if (sb->ops.drain)
+        drain(sb, vr_os_monotonic_ns(), 0);
 }
 
 bool vr_notify_drain_watched(vrift_vfs *vfs)

@@ -30,6 +30,7 @@ struct vr_notify {
     _Atomic uint64_t names[VR_NOTIFY_NAMES];      /* likewise of a name, by directory and name */
     _Atomic uint64_t attributes[VR_NOTIFY_NODES]; /* likewise of attributes, by inode */
     _Atomic uint8_t deaf[VR_NOTIFY_NODES];        /* nothing is heard of the names in it, or of its attributes */
+    _Atomic uint32_t any_deaf;
     /* What the core itself told watchers lately, so that they do not hear its echo: a hash, and when. */
     _Atomic uint64_t own[VR_NOTIFY_OWN], own_time[VR_NOTIFY_OWN];
 };
@@ -47,6 +48,9 @@ bool vr_notify_vouches(struct vr_dentry *dir, struct vr_dentry *dentry, uint64_t
 
 /* Likewise of an inode's attributes, which are copied. Without locks, or under the inode's own. */
 bool vr_notify_attributes(struct vr_inode *inode, uint64_t now, struct vrift_stat *out);
+
+/* Makes a backend tell what it has heard until now. Without locks of the superblock and of the instance. */
+void vr_notify_drain(vrift_sb *sb);
 
 /* Makes those backends tell that somebody watches; answers whether there is one. Without locks. */
 bool vr_notify_drain_watched(vrift_vfs *vfs);

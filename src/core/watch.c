@@ -3,6 +3,7 @@
 #include "core/watch.h"
 
 #include "core/alloc.h"
+#include "core/dcache.h"
 #include "core/inode.h"
 #include "core/notify.h"
 #include "core/perm.h"
@@ -274,7 +275,7 @@ static const void *listener(const struct vr_watch_note *note, enum as as)
 
 static bool hears(const struct vr_watch *watch, const struct vr_watch_note *note)
 {
-    return watch->mask & note->mask & VRIFT_IN_ALL_EVENTS &&
+    return (watch->mask & note->mask & VRIFT_IN_ALL_EVENTS || note->mask & VRIFT_IN_DEAF) &&
            !(note->unlinked && watch->mask & VRIFT_IN_EXCL_UNLINK && watch->object->inode);
 }
 
@@ -371,6 +372,13 @@ void vr_watch_tell(const struct vr_watch_note *note)
     vr_watch_free_ended(vfs, &ended);
     ended.events = events;
     vr_watch_free_ended(vfs, &ended);
+}
+
+void vr_watch_deaf(vrift_sb *sb, struct vr_inode *dir)
+{
+    struct vr_watch_note note = {
+        .sb = sb, .inode = dir, .mask = VRIFT_IN_DEAF | VRIFT_IN_ISDIR, .flags = VRIFT_WATCH_BEHIND};
+    vr_watch_tell(&note);
 }
 
 /* Ends the watches of an inode that no name leads to. */
@@ -496,6 +504,9 @@ static int32_t add_once(vrift_watch_queue *queue, vrift_task *task, int32_t dirf
             put_watch(queue, vr_dcache_sb(walk.path.dentry), whole ? NULL : walk.path.dentry->inode, mask, &adding);
         vr_watch_unlock(task->vfs);
         grow(task->vfs);
+        vrift_sb *sb = vr_dcache_sb(walk.path.dentry);
+        if (result > 0 && whole && sb->notify && atomic_load(&sb->notify->any_deaf))
+            vr_watch_deaf(sb, NULL);
     }
     discard(task->vfs, &adding);
     vr_walk_end(&walk);

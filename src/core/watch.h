@@ -32,6 +32,7 @@ struct vr_watch {
     struct vr_event *ignored;
     int32_t wd;
     uint32_t mask; /* VRIFT_IN_..., with how to watch */
+    bool counted;  /* of a backend that tells: its queue has a counter of its own for that */
 };
 
 /* An object with at least one watch. */
@@ -135,6 +136,9 @@ static inline void vr_watch_unused(struct vr_inode *inode)
 
 /* What fsnotify_change() of Linux tells of a setattr. */
 uint32_t vr_watch_of_setattr(const struct vrift_setattr *set);
+
+/* Says to the watches of a superblock that nothing is heard of the names in a directory; NULL: in some. */
+void vr_watch_deaf(vrift_sb *sb, struct vr_inode *dir);
 
 /* Says to whoever watches something in a superblock that events were lost. */
 void vr_watch_lost(vrift_sb *sb);

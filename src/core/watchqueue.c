@@ -3,6 +3,7 @@
 #include "core/alloc.h"
 #include "core/copyin.h"
 #include "core/notify.h"
+#include "core/sb.h"
 #include "core/watch.h"
 
 #include <string.h>
@@ -10,6 +11,13 @@
 #define DEFAULT_MAX_EVENTS 16384u
 #define BUCKETS            128u
 #define ASK_EVERY_NS       10000000u
+#define MOST_TELLING       8u
+
+/* A superblock whose backend tells, and how many of the queue's watches are in it. */
+struct telling {
+    vrift_sb *sb; /* lives as long as it has watches */
+    uint32_t watches;
+};
 
 struct vrift_watch_queue {
     vrift_vfs *vfs; /* held */
@@ -22,6 +30,8 @@ struct vrift_watch_queue {
     struct vr_event *first, **end, *tail;
     struct vr_event overflow;
     struct vr_watch *watches[BUCKETS]; /* by wd */
+    struct telling telling[MOST_TELLING];
+    uint32_t others_telling; /* watches in further such superblocks */
     vr_os_cond more;
 };
 
@@ -36,11 +46,35 @@ int32_t vr_watchqueue_next_wd(vrift_watch_queue *queue)
     return queue->last_wd == INT32_MAX ? (queue->last_wd = 1) : ++queue->last_wd;
 }
 
+/* The counter of a superblock's watches; a free one if it has none; NULL if there is none for it. */
+static struct telling *telling_of(vrift_watch_queue *queue, const vrift_sb *sb)
+{
+    struct telling *unused = NULL;
+    for (uint32_t i = 0; i < MOST_TELLING; i++) {
+        if (queue->telling[i].watches && queue->telling[i].sb == sb)
+            return &queue->telling[i];
+        if (!queue->telling[i].watches)
+            unused = &queue->telling[i];
+    }
+    return unused;
+}
+
 void vr_watchqueue_enter(vrift_watch_queue *queue, struct vr_watch *watch)
 {
     watch->queue = queue;
     watch->queue_next = queue->watches[(uint32_t)watch->wd % BUCKETS];
     queue->watches[(uint32_t)watch->wd % BUCKETS] = watch;
+    vrift_sb *sb = watch->object->sb;
+    if (!sb->notify)
+        return;
+    struct telling *telling = telling_of(queue, sb);
+    watch->counted = telling != NULL;
+    if (telling) {
+        telling->sb = sb;
+        telling->watches++;
+    } else {
+        queue->others_telling++;
+    }
 }
 
 void vr_watchqueue_leave(struct vr_watch *watch)
@@ -49,6 +83,12 @@ void vr_watchqueue_leave(struct vr_watch *watch)
     while (*at != watch)
         at = &(*at)->queue_next;
     *at = watch->queue_next;
+    if (!watch->object->sb->notify)
+        return;
+    if (watch->counted)
+        telling_of(watch->queue, watch->object->sb)->watches--;
+    else
+        watch->queue->others_telling--;
 }
 
 /* -- Events -------------------------------------------------------------------------------------------------------- */
@@ -166,6 +206,31 @@ int32_t vrift_watch_cancel(vrift_watch_queue *queue)
     return 0;
 }
 
+/* With the watches locked, which it lets go meanwhile: asks backends what they have heard. False if there are none. */
+static bool ask_backends(vrift_watch_queue *queue)
+{
+    vrift_sb *sbs[MOST_TELLING];
+    uint32_t count = 0;
+    bool others = queue->others_telling;
+    for (uint32_t i = 0; i < MOST_TELLING; i++) {
+        if (!queue->telling[i].watches)
+            continue;
+        sbs[count++] = queue->telling[i].sb;
+        atomic_fetch_add_explicit(&queue->telling[i].sb->holds, 1, memory_order_relaxed);
+    }
+    if (!count && !others)
+        return false;
+    vr_watch_unlock(queue->vfs);
+    for (uint32_t i = 0; i < count; i++) {
+        vr_notify_drain(sbs[i]);
+        vr_sb_let_go(sbs[i]);
+    }
+    if (others)
+        vr_notify_drain_watched(queue->vfs);
+    vr_watch_lock(queue->vfs);
+    return true;
+}
+
 /*
  * With the watches locked: waits for an event. Backends that have to be asked what they have heard are asked now and then
  * meanwhile.
@@ -173,12 +238,10 @@ int32_t vrift_watch_cancel(vrift_watch_queue *queue)
 static int32_t wait_for_event(vrift_watch_queue *queue, int64_t timeout_ns)
 {
     uint64_t deadline = timeout_ns > 0 ? vr_os_monotonic_ns() + (uint64_t)timeout_ns : 0;
-    bool asking = queue->vfs->watches.notifying;
+    bool asking = true;
     while (!queue->first) {
         if (asking) {
-            vr_watch_unlock(queue->vfs);
-            asking = vr_notify_drain_watched(queue->vfs);
-            vr_watch_lock(queue->vfs);
+            asking = ask_backends(queue);
             if (queue->first)
                 break;
         }

@@ -369,6 +369,32 @@ static void a_directory_that_nothing_is_heard_of_is_asked_each_time(void **state
     pair_free(pair);
 }
 
+static void watchers_of_a_superblock_are_told_where_nothing_is_heard(void **state)
+{
+    (void)state;
+    struct pair *pair = pair_new(notify, notify, notify);
+    static _Alignas(8) char buf[1024];
+    const struct vrift_watch_event *event = (const void *)buf;
+    struct vrift_stat st;
+    vrift_watch_queue *early, *late;
+    check_ok(vrift_watch_new(pair->w->vfs, NULL, &early));
+    check_ok(vrift_watch_new(pair->w->vfs, NULL, &late));
+    check_ok(vrift_watch_add(early, pair->w->task, HERE, "/s", VRIFT_IN_CREATE, VRIFT_WATCH_SUPERBLOCK));
+    check_ok(stat_ours(pair, "/s/d", &st));
+    backend.heard[0] = (struct heard){.mask = VRIFT_IN_IGNORED, .dir = key_of(pair, "/t/d")};
+    backend.count = 1;
+    assert_true(vrift_watch_read(early, buf, sizeof buf, 0) > 0); /* it makes the backend tell */
+    assert_int_equal(event->mask, VRIFT_IN_DEAF | VRIFT_IN_ISDIR);
+    assert_int_equal(event->ino, st.ino);
+    check_ok(vrift_watch_add(late, pair->w->task, HERE, "/s", VRIFT_IN_CREATE, VRIFT_WATCH_SUPERBLOCK));
+    assert_true(vrift_watch_read(late, buf, sizeof buf, 0) > 0);
+    assert_int_equal(event->mask, VRIFT_IN_DEAF | VRIFT_IN_ISDIR);
+    assert_int_equal(event->ino, 0);
+    vrift_watch_free(early);
+    vrift_watch_free(late);
+    pair_free(pair);
+}
+
 static void an_overflow_makes_everything_doubtful_once(void **state)
 {
     (void)state;
@@ -694,6 +720,7 @@ int main(void)
         cmocka_unit_test(what_nothing_was_told_of_is_not_asked_again),
         cmocka_unit_test(files_are_asked_for_what_only_names_are_told_of),
         cmocka_unit_test(a_directory_that_nothing_is_heard_of_is_asked_each_time),
+        cmocka_unit_test(watchers_of_a_superblock_are_told_where_nothing_is_heard),
         cmocka_unit_test(an_overflow_makes_everything_doubtful_once),
         cmocka_unit_test(permissions_on_the_way_are_as_stale_as_names),
         cmocka_unit_test(one_file_is_forgotten),

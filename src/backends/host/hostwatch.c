@@ -96,7 +96,7 @@ static void tell_self(struct vr_hostfs *fs, struct vr_hostnode *node, struct vri
     }
     /* The name's own directory tells watchers; here only the permissions are meant. */
     if (notice->dir)
-        notice->mask = VRIFT_IN_ISDIR;
+        notice->flags = VRIFT_NOTICE_QUIET;
     fs->watch->receive(notice, fs->watch->payload);
 }
 

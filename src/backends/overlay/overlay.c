@@ -12,6 +12,7 @@ static void VRIFT_CALLBACK destroy(void *self)
 {
     struct vr_overlay *overlay = self;
     const struct vrift_allocator *allocator = overlay->allocator;
+    vrift_watch_free(overlay->queue);
     vr_overlay_node_unref(overlay, overlay->root);
     if (overlay->work >= 0) {
         vrift_close(vr_overlay_upper_task(overlay), overlay->work);
@@ -102,6 +103,9 @@ static int32_t VRIFT_CALLBACK consistency(void *self, uint32_t aspect, struct vr
             if (layer.max_age_ns > weakest.max_age_ns) {
                 weakest.max_age_ns = layer.max_age_ns;
             }
+            if (overlay->hears && (aspect == VRIFT_ASPECT_NAMES || aspect == VRIFT_ASPECT_LISTINGS)) {
+                weakest.model = VRIFT_CONSISTENCY_SHARED_NOTIFY;
+            }
         } else if (layer.model > weakest.model) {
             weakest.model = VRIFT_CONSISTENCY_EXCLUSIVE;
         }
@@ -167,6 +171,8 @@ static const struct vrift_backend_ops ops = {
     .fsync = vr_overlay_io_fsync,
     .setxattr = vr_overlay_attr_setxattr,
     .removexattr = vr_overlay_attr_removexattr,
+    .watch = vr_overlay_hear_start,
+    .drain = vr_overlay_hear_drain,
     .fallocate = vr_overlay_space_fallocate,
     .copy_range = vr_overlay_space_copy,
 };
@@ -240,6 +246,8 @@ static int32_t open_upper(struct vr_overlay *overlay, vrift_vfs *vfs, const stru
     }
     if (result == 0) {
         overlay->shared = is_shared(names.model);
+        /* What it tells can only be relied on where what it answers is of now. */
+        overlay->hears = names.model == VRIFT_CONSISTENCY_SHARED_NOTIFY && !names.max_age_ns;
         result = probe_upper(overlay);
     }
     return result;
@@ -307,6 +315,7 @@ static int32_t make(vrift_vfs *vfs, const struct vrift_overlay_options *options,
         return -VRIFT_ENOMEM;
     }
     overlay->allocator = allocator;
+    overlay->vfs = vfs;
     overlay->work = -1;
     overlay->has_upper = options->upper != NULL;
     overlay->prefix = options->flags & VRIFT_OVERLAY_USERXATTR ? "user.overlay." : "trusted.overlay.";

@@ -22,6 +22,7 @@
 #include <vrift/fs.h>
 #include <vrift/task.h>
 #include <vrift/vfs.h>
+#include <vrift/watch.h>
 
 #include "core/alloc.h"
 #include "platform/os.h"
@@ -101,6 +102,12 @@ struct vr_overlay {
     struct vr_overlay_layer *layers;         /* [VR_OVERLAY_UPPER], then the lower ones, topmost first */
     uint32_t layer_count;
     bool has_upper;
+    vrift_vfs *vfs;           /* that of the superblock, which holds it */
+    bool hears;               /* the upper's superblock tells what others do to names there */
+    bool deaf;                /* but of some it does not; only where `drain` runs */
+    vrift_watch_queue *queue; /* of the upper's superblock; NULL until the core wants to be told */
+    vrift_notice_fn receive;  /* the core's, as payload */
+    void *payload;
     bool shared;          /* others may change the upper: do not trust what was cached */
     bool owners_optional; /* the upper cannot give files away: a failing chown is no error */
     /*
@@ -135,6 +142,11 @@ static inline bool vr_overlay_is_whiteout(const struct vrift_stat *stat)
 {
     return (stat->mode & VRIFT_S_IFMT) == VRIFT_S_IFCHR && stat->rdev == 0;
 }
+
+/* -- overlay_hear.c: what others do to the upper ------------------------------------------------------------------ */
+
+int32_t VRIFT_CALLBACK vr_overlay_hear_start(void *self, vrift_notice_fn receive, void *payload);
+void VRIFT_CALLBACK vr_overlay_hear_drain(void *self);
 
 /* -- overlay_node.c: identity ------------------------------------------------------------------------------------ */
 
