@@ -339,7 +339,7 @@ int32_t vrift_ftruncate(vrift_task *task, int32_t fd, uint64_t length)
     int32_t error = vr_fdtable_get_open(task->files, fd, &file);
     if (error)
         return error;
-    if (!file->writable) {
+    if (!file->writable || !vr_is_file(file->path.dentry->inode)) {
         error = -VRIFT_EINVAL;
     } else if (vr_perm_is(file->path.dentry->inode, VR_MODE_APPEND)) {
         error = -VRIFT_EPERM;
