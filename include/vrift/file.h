@@ -410,7 +410,7 @@ VRIFT_API int64_t vrift_copy_file_range(vrift_task *task, int32_t in_fd, int64_t
                                         int64_t *out_offset, uint64_t count, uint64_t flags);
 
 /**
- * Copies bytes from a file to the position of another descriptor, as sendfile(2).
+ * Copies bytes from a file to the position of another descriptor, or into a fifo, as sendfile(2).
  *
  * @param offset where to read, and on return where the copy ended; NULL: at in_fd's position, which moves
  * @param count bytes
@@ -425,13 +425,13 @@ VRIFT_API int64_t vrift_sendfile(vrift_task *task, int32_t out_fd, int32_t in_fd
 typedef int64_t(VRIFT_CALLBACK *vrift_splice_fn)(const void *bytes, size_t length, void *payload);
 
 /**
- * Hands the bytes of a file to a function, piece by piece and in order, as splice(2) hands them to a pipe: the caller
+ * Hands the bytes of a file, or what there is in a fifo, to a function, piece by piece and in order, as splice(2) hands them to a pipe: the caller
  * needs no buffer. The function is called without locks; one that takes less than it is given ends the transfer.
  *
  * @param offset where to read, and on return where the transfer ended; NULL: at the position, which moves
  * @param count bytes at most
  * @param take,payload what takes them
- * @return bytes that were taken, 0 at the end; what take answered if that was an error and nothing was taken before;
+ * @return bytes that were taken, 0 at the end; -VRIFT_ESPIPE for an offset in a fifo; what take answered if that was an error and nothing was taken before;
  * as vrift_pread().
  * Thread safety: any thread.
  * @since 0.1

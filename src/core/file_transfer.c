@@ -10,6 +10,7 @@
 #include "core/description.h"
 #include "core/dispatch.h"
 #include "core/fdtable.h"
+#include "core/fifo.h"
 #include "core/file.h"
 #include "core/inode.h"
 #include "core/perm.h"
@@ -44,9 +45,16 @@ static int64_t position_of(vrift_file *file)
     return (int64_t)position;
 }
 
-/* Leaves where a transfer ended: in the caller's offset or in the description. */
+static bool is_fifo(const vrift_file *file)
+{
+    return vr_is_fifo(file->path.dentry->inode);
+}
+
+/* Leaves where a transfer ended: in the caller's offset or in the description. A fifo has no position. */
 static void leave(vrift_file *file, int64_t *offset, uint64_t position)
 {
+    if (is_fifo(file))
+        return;
     if (offset) {
         *offset = (int64_t)position;
         return;
@@ -66,8 +74,18 @@ static int64_t write_chunk(struct transfer *transfer, void *bytes, size_t length
     struct vrift_iovec iov = {bytes, length};
     uint64_t reached;
     (void)payload;
+    if (is_fifo(transfer->out))
+        return vr_fifo_write(transfer->task, transfer->out, &iov, 1);
     return vr_file_write(transfer->out, transfer->cred, &iov, 1, transfer->to + done, transfer->task->max_file_size,
                          &reached);
+}
+
+static int64_t read_chunk(struct transfer *transfer, void *buffer, size_t wanted, uint64_t done)
+{
+    struct vrift_iovec iov = {buffer, wanted};
+    if (is_fifo(transfer->in))
+        return vr_fifo_read(transfer->task, transfer->in, &iov, 1);
+    return vr_file_read(transfer->in, &iov, 1, transfer->from + done);
 }
 
 static int64_t pump(struct transfer *transfer, uint64_t count, void *buffer, take_fn take, void *payload)
@@ -75,8 +93,7 @@ static int64_t pump(struct transfer *transfer, uint64_t count, void *buffer, tak
     uint64_t done = 0;
     while (done < count) {
         size_t wanted = count - done < CHUNK ? (size_t)(count - done) : CHUNK;
-        struct vrift_iovec iov = {buffer, wanted};
-        int64_t got = vr_file_read(transfer->in, &iov, 1, transfer->from + done);
+        int64_t got = read_chunk(transfer, buffer, wanted, done);
         int64_t taken = got > 0 ? take(transfer, buffer, (size_t)got, done, payload) : got;
         if (taken < 0 && !done)
             return taken;
@@ -84,6 +101,8 @@ static int64_t pump(struct transfer *transfer, uint64_t count, void *buffer, tak
             done += (uint64_t)taken;
         if (got <= 0 || taken < got)
             break; /* at the end, which may have moved by what was written, or no more is taken */
+        if (is_fifo(transfer->in))
+            break; /* there might be a wait for more */
     }
     return (int64_t)done;
 }
@@ -234,17 +253,19 @@ static int32_t check_send(const struct transfer *transfer, int64_t from, int64_t
     int32_t error = vr_file_writable(transfer->out);
     if (error)
         return error;
-    if (!is_valid_area(to, *count))
+    if (is_fifo(transfer->in) || (*count && !vr_is_file(transfer->in->path.dentry->inode)))
         return -VRIFT_EINVAL;
-    if (transfer->out->flags & VRIFT_O_APPEND || (*count && !vr_is_file(transfer->in->path.dentry->inode)))
-        return -VRIFT_EINVAL;
-    return 0;
+    if (is_fifo(transfer->out))
+        return 0;
+    return transfer->out->flags & VRIFT_O_APPEND || !is_valid_area(to, *count) ? -VRIFT_EINVAL : 0;
 }
 
 static int64_t send(struct transfer *transfer, int32_t out_fd, int64_t *offset, uint64_t count)
 {
     if (!transfer->in->readable)
         return -VRIFT_EBADF;
+    if (offset && is_fifo(transfer->in))
+        return -VRIFT_ESPIPE;
     int64_t error = vr_fdtable_get_open(transfer->task->files, out_fd, &transfer->out);
     if (error)
         return error;
@@ -301,7 +322,7 @@ int64_t vrift_splice(vrift_task *task, int32_t fd, int64_t *offset, uint64_t cou
     int64_t result = begin(&transfer, task, fd);
     if (result)
         return result;
-    result = transfer.in->pipe ? -VRIFT_EINVAL : vr_file_readable(transfer.in);
+    result = offset && is_fifo(transfer.in) ? -VRIFT_ESPIPE : vr_file_readable(transfer.in);
     int64_t from = offset ? *offset : position_of(transfer.in);
     if (!result && !is_valid_area(from, count))
         result = -VRIFT_EINVAL;

@@ -180,6 +180,52 @@ static void about_sending(struct asking *asking)
     side_close(s, dir), side_close(s, append);
 }
 
+static void about_fifos(struct asking *asking)
+{
+    static char bytes[200000];
+    struct side *s = asking->side;
+    int64_t f = fresh(asking, "f", sizeof bytes), from = 0;
+    check_ok(side_mkfifo(s, "p"));
+    int64_t both = check_ok(side_open(s, "p", RW)), reader = check_ok(side_open(s, "p", R));
+    int64_t eager = check_ok(side_open(s, "p", W | VRIFT_O_NONBLOCK));
+    int64_t append = check_ok(side_open(s, "p", W | VRIFT_O_APPEND));
+    int64_t dir = side_open(s, ".", R | VRIFT_O_DIRECTORY);
+    send(asking, "to a fifo", both, f, 0, 100);
+    ASK(side_read(s, reader, bytes, sizeof bytes));
+    ASK(side_sendfile(s, both, f, NULL, 100));
+    ASK(side_lseek(s, f, 0, VRIFT_SEEK_CUR));
+    ASK(side_read(s, reader, bytes, sizeof bytes));
+    send(asking, "to a fifo more than it holds", eager, f, 0, 150000);
+    send(asking, "to a full fifo", eager, f, 0, 10);
+    ASK(side_read(s, reader, bytes, sizeof bytes));
+    send(asking, "to a fifo that appends", append, f, 5, 10);
+    ASK(side_read(s, reader, bytes, sizeof bytes));
+    send(asking, "to a fifo that is only read", reader, f, 0, 10);
+    send(asking, "to a fifo from the end", both, f, sizeof bytes, 10);
+    send(asking, "to a fifo from a bad place", both, f, -1, 10);
+    send(asking, "to a fifo from a directory", both, dir, 0, 10);
+    ASK(side_write(s, both, "abc", 3));
+    ASK(side_sendfile(s, f, both, NULL, 10));
+    ASK(side_sendfile(s, f, both, &from, 10));
+    ASK(side_sendfile(s, f, both, NULL, 0));
+    ASK(side_sendfile(s, eager, both, NULL, 10));
+    ASK(side_copy(s, both, NULL, f, NULL, 10, 0));
+    ASK(side_copy(s, f, NULL, both, NULL, 10, 0));
+    ASK(side_copy(s, f, NULL, reader, NULL, 10, 0));
+    ASK(side_copy(s, dir, NULL, both, NULL, 10, 0));
+    ASK(side_copy(s, both, NULL, dir, NULL, 10, 0));
+    ASK(side_fallocate(s, both, 0, 0, 10));
+    ASK(side_fallocate(s, reader, 0, 0, 10));
+    ASK(side_fallocate(s, both, 0, INT64_MAX, 10));
+    char *address;
+    ASK(side_map(s, both, 0, PAGE, VRIFT_PROT_READ, VRIFT_MAP_SHARED, &address));
+    ASK(side_map(s, eager, 0, PAGE, VRIFT_PROT_READ, VRIFT_MAP_SHARED, &address));
+    ASK(side_lseek(s, both, 0, VRIFT_SEEK_DATA));
+    ASK(side_ftruncate(s, both, 0));
+    side_close(s, f), side_close(s, both), side_close(s, reader), side_close(s, eager), side_close(s, append);
+    side_close(s, dir);
+}
+
 static void map(struct asking *asking, const char *question, int64_t fd, uint64_t offset, uint64_t length,
                 uint64_t prot, uint64_t flags)
 {
@@ -289,11 +335,10 @@ static void ask_both(void **state)
 
 int main(void)
 {
-    static const struct question about[] = {{"", "fallocate answers", about_fallocate},
-                                            {"", "copy_file_range answers", about_copying},
-                                            {"", "sendfile answers", about_sending},
-                                            {"", "mmap answers", about_mapping},
-                                            {"", "msync answers", about_syncing}};
+    static const struct question about[] = {
+        {"", "fallocate answers", about_fallocate}, {"", "copy_file_range answers", about_copying},
+        {"", "sendfile answers", about_sending},    {"", "of fifos they all answer", about_fifos},
+        {"", "mmap answers", about_mapping},        {"", "msync answers", about_syncing}};
     static const char *const kinds[] = {"mem", "host", "overlay"};
     enum { ABOUT = sizeof about / sizeof *about, KINDS = sizeof kinds / sizeof *kinds, COUNT = ABOUT * KINDS };
     static struct question questions[COUNT];

@@ -484,6 +484,25 @@ static void a_function_takes_what_is_read_in_order(void **state)
     world_free(w);
 }
 
+static void a_function_takes_what_is_in_a_fifo(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct taken *taken = calloc(1, sizeof *taken);
+    int64_t at = 0;
+    check_ok(vrift_mknodat(w->task, AT, "/p", VRIFT_S_IFIFO | 0644, 0));
+    int32_t fd = (int32_t)check_ok(vrift_openat(w->task, AT, "/p", VRIFT_O_RDWR | VRIFT_O_NONBLOCK, 0));
+    taken->most = SIZE_MAX;
+    assert_int_equal(vrift_write(w->task, fd, "abc", 3), 3);
+    check_error(-VRIFT_ESPIPE, vrift_splice(w->task, fd, &at, 100, take, taken));
+    assert_int_equal(vrift_splice(w->task, fd, NULL, 100, take, taken), 3);
+    assert_memory_equal(taken->bytes, "abc", 3);
+    check_error(-VRIFT_EAGAIN, vrift_splice(w->task, fd, NULL, 100, take, taken));
+    check_ok(vrift_close(w->task, fd));
+    free(taken);
+    world_free(w);
+}
+
 static void bytes_are_copied_between_file_systems(void **state)
 {
     (void)state;
@@ -620,6 +639,7 @@ int main(void)
         cmocka_unit_test(a_mount_is_busy_while_a_file_of_it_is_mapped),
         cmocka_unit_test(nothing_is_executed_from_a_noexec_mount),
         cmocka_unit_test(a_function_takes_what_is_read_in_order),
+        cmocka_unit_test(a_function_takes_what_is_in_a_fifo),
         cmocka_unit_test(bytes_are_copied_between_file_systems),
         cmocka_unit_test(a_mapping_made_before_a_copy_up_shows_the_lower_bytes),
         cmocka_unit_test(threads_map_and_write_one_file_and_lose_nothing),
