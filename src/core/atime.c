@@ -31,31 +31,33 @@ static uint64_t packed(const struct vrift_timespec *time)
 }
 
 /* As relatime_need_update() of Linux. */
-static bool is_old(struct vr_inode *inode, bool may_ask)
+static bool is_old(struct vr_inode *inode, uint32_t how)
 {
     struct times times;
     struct vrift_timespec now;
     if (!cached_times(inode, &times)) {
         struct vrift_stat attr;
-        if (!may_ask && !vr_inode_attr_get(inode, 0, &attr))
+        if (!(how & VR_ATIME_ASK) && !vr_inode_attr_get(inode, 0, &attr))
             return true; /* it was changed, which most likely is later than it was read */
-        if (may_ask && vr_inode_getattr(inode, vr_inode_now(inode->sb), &attr))
+        if (how & VR_ATIME_ASK && vr_inode_getattr(inode, vr_inode_now(inode->sb), &attr))
             return false;
         times = (struct times){packed(&attr.atime), packed(&attr.mtime), packed(&attr.ctime)};
     }
     if (times.modification >= times.access || times.change >= times.access)
         return true;
+    if (!(how & VR_ATIME_DAY))
+        return false;
     vr_os_file_time(&now);
     return now.sec - (int64_t)(times.access >> 30) >= A_DAY;
 }
 
-bool vr_atime_due(const struct vr_mount *mount, struct vr_inode *inode, bool may_ask)
+bool vr_atime_due(const struct vr_mount *mount, struct vr_inode *inode, uint32_t how)
 {
     uint32_t flags = atomic_load_explicit(&mount->flags, memory_order_relaxed);
     if (flags & (VRIFT_MOUNT_NOATIME | VRIFT_MOUNT_RDONLY) || vr_perm_is(inode, VR_MODE_NOATIME) ||
         (flags & VRIFT_MOUNT_NODIRATIME && vr_is_dir(inode)) || inode->sb->read_only)
         return false;
-    return !(flags & VRIFT_MOUNT_RELATIME) || is_old(inode, may_ask);
+    return !(flags & VRIFT_MOUNT_RELATIME) || is_old(inode, how);
 }
 
 void vr_atime_stamp(struct vr_inode *inode)

@@ -8,16 +8,16 @@
 
 #include "core/object.h"
 
-/* Whether reading an inode through a mount is to be stamped; the rest of vr_atime_wanted(). */
-bool vr_atime_due(const struct vr_mount *mount, struct vr_inode *inode, bool may_ask);
+#define VR_ATIME_ASK 1u /* the backend, if the attributes are not known; else it is stamped once too often then */
+#define VR_ATIME_DAY 2u /* whether the last stamp is a day old, which costs a look at the clock */
 
-/*
- * Is reading it to be stamped? False at once where the backend sees to it. Without may_ask, as in a read section, it is
- * stamped once too often where its attributes are not known.
- */
-static inline bool vr_atime_wanted(const struct vr_mount *mount, struct vr_inode *inode, bool may_ask)
+/* Whether reading an inode through a mount is to be stamped, as far as the flags let it find out. */
+bool vr_atime_due(const struct vr_mount *mount, struct vr_inode *inode, uint32_t flags);
+
+/* False at once where the backend sees to it. */
+static inline bool vr_atime_wanted(const struct vr_mount *mount, struct vr_inode *inode, uint32_t flags)
 {
-    return inode->sb->ops.touch && vr_atime_due(mount, inode, may_ask);
+    return inode->sb->ops.touch && vr_atime_due(mount, inode, flags);
 }
 
 /* May it ever be, as things are? */
@@ -31,18 +31,21 @@ static inline bool vr_atime_may_be(const struct vr_mount *mount, const struct vr
 void vr_atime_stamp(struct vr_inode *inode);
 
 /* What a path leads to was read. */
-static inline void vr_atime_touch(const struct vr_path *path)
+static inline void vr_atime_touch(const struct vr_path *path, uint32_t flags)
 {
     struct vr_inode *inode = path->dentry->inode;
-    if (vr_atime_wanted(path->mount, inode, true))
+    if (vr_atime_wanted(path->mount, inode, flags))
         vr_atime_stamp(inode);
 }
 
-/* An open file was read. */
-static inline void vr_atime_file(const vrift_file *file)
+/* An open file was read. One that is read all the time need not look at the clock each time. */
+static inline void vr_atime_file(vrift_file *file)
 {
-    if (!(file->flags & VRIFT_O_NOATIME))
-        vr_atime_touch(&file->path);
+    if (file->flags & VRIFT_O_NOATIME)
+        return;
+    uint32_t reads = atomic_load_explicit(&file->reads, memory_order_relaxed);
+    atomic_store_explicit(&file->reads, reads + 1, memory_order_relaxed);
+    vr_atime_touch(&file->path, VR_ATIME_ASK | (reads % 64 ? 0 : VR_ATIME_DAY));
 }
 
 #endif

@@ -55,7 +55,7 @@ static int32_t statat_once(vrift_task *task, int32_t dirfd, const char *path, ui
         walk.peek = out;
         error = vr_walk_run(&walk);
         vr_memo_note(task, &walk);
-        if (asked)
+        if (asked && !walk.read_links) /* else the next one through a symlink is to be stamped, too */
             vr_memo_keep(&question, &walk, error, out);
     }
     if (!error && !walk.peeked)
@@ -485,7 +485,7 @@ static int64_t readlinkat_once(vrift_task *task, int32_t dirfd, const char *path
             size_t length = strnlen(text, len);
             memcpy(buf, text, length);
             result = (int64_t)length;
-            vr_atime_touch(&walk.path);
+            vr_atime_touch(&walk.path, VR_ATIME_ASK | VR_ATIME_DAY);
         }
     }
     vr_walk_end(&walk);

@@ -428,6 +428,7 @@ struct vrift_task {
 struct vrift_file {
     _Atomic uint32_t refs;
     _Atomic uint32_t locked; /* locks were set through it */
+    _Atomic uint32_t reads;  /* how often; some may be lost */
     uint32_t readable : 1;
     uint32_t writable : 1;  /* the mount counts it as a writer */
     uint32_t opened : 1;    /* the backend's open has succeeded: release it */
