@@ -188,17 +188,29 @@ static int64_t try_partner(struct vr_pipe *pipe, void *what)
     return there ? 0 : -VRIFT_EAGAIN;
 }
 
-static void join(struct vr_pipe *pipe, const vrift_file *file, struct partner *partner)
+/*
+ * Counts the description in and answers whether it has to wait for the other end, which is decided here once and for all:
+ * who was there at this moment may leave before anybody looks again. -VRIFT_ENXIO: the flags forbid to wait.
+ */
+static int32_t join(struct vr_pipe *pipe, const vrift_file *file, struct partner *partner)
 {
+    int32_t result = 0;
     lock_pipe(pipe);
+    if (!(file->readable && file->writable))
+        result = file->readable ? !pipe->writers : !pipe->readers;
+    if (result && file->flags & VRIFT_O_NONBLOCK)
+        result = file->readable ? 0 : -VRIFT_ENXIO;
     partner->wants_writer = file->readable;
     partner->opens = file->readable ? pipe->write_opens : pipe->read_opens;
-    pipe->readers += file->readable;
-    pipe->read_opens += file->readable;
-    pipe->writers += file->writable;
-    pipe->write_opens += file->writable;
-    wake_all(pipe);
+    if (result >= 0) {
+        pipe->readers += file->readable;
+        pipe->read_opens += file->readable;
+        pipe->writers += file->writable;
+        pipe->write_opens += file->writable;
+        wake_all(pipe);
+    }
     unlock_pipe(pipe);
+    return result;
 }
 
 static void leave(struct vr_pipe *pipe, const vrift_file *file)
@@ -210,35 +222,25 @@ static void leave(struct vr_pipe *pipe, const vrift_file *file)
     unlock_pipe(pipe);
 }
 
-static bool has_readers(struct vr_pipe *pipe)
-{
-    lock_pipe(pipe);
-    bool has = pipe->readers;
-    unlock_pipe(pipe);
-    return has;
-}
-
 int32_t vr_fifo_open(vrift_task *task, vrift_file *file)
 {
     struct vr_pipe *pipe;
     struct partner partner;
-    bool nonblocking = file->flags & VRIFT_O_NONBLOCK;
     if (!file->readable && !file->writable)
         return -VRIFT_EINVAL;
-    int64_t error = get_pipe(file->path.dentry->inode, &pipe);
+    int32_t error = get_pipe(file->path.dentry->inode, &pipe);
     if (error)
-        return (int32_t)error;
-    if (nonblocking && !file->readable && !has_readers(pipe)) {
-        put_pipe(file->vfs, pipe);
-        return -VRIFT_ENXIO;
+        return error;
+    int32_t waits = join(pipe, file, &partner);
+    error = waits;
+    if (waits > 0) {
+        error = (int32_t)try_or_wait(task, pipe, true, try_partner, &partner);
+        if (error)
+            leave(pipe, file);
     }
-    join(pipe, file, &partner);
-    if (!nonblocking && !(file->readable && file->writable))
-        error = try_or_wait(task, pipe, true, try_partner, &partner);
     if (error) {
-        leave(pipe, file);
         put_pipe(file->vfs, pipe);
-        return (int32_t)error;
+        return error;
     }
     file->pipe = pipe;
     return 0;
