@@ -4,6 +4,7 @@
 #include "core/dcachehot.h"
 #include "core/dispatch.h"
 #include "core/inode.h"
+#include "core/mnttree.h"
 #include "core/notify.h"
 
 #include <assert.h>
@@ -245,6 +246,8 @@ int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const st
     vr_dcache_drop(stale, true, &reap);
     vr_dcache_write_end(vfs);
     vr_dcache_reap(vfs, &reap);
+    if (inode)
+        vr_mnttree_abandon_below(stale);
     return 0;
 }
 

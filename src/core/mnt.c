@@ -173,6 +173,19 @@ struct vr_mount *vr_mnt_on(vrift_vfs *vfs, const struct vr_dentry *point)
     return find(vfs, NULL, point, atomic_load_explicit(&vfs->dcache.seq, memory_order_relaxed));
 }
 
+struct vr_mount *vr_mnt_in(vrift_vfs *vfs, const struct vr_dentry *top)
+{
+    for (uint32_t i = 0; i < VR_MOUNT_BUCKETS; i++) {
+        struct vr_link *link = atomic_load_explicit(&vfs->dcache.mounts[i], memory_order_relaxed);
+        for (; link; link = atomic_load_explicit(&link->next, memory_order_relaxed)) {
+            struct vr_mount *mount = (struct vr_mount *)(void *)link;
+            if (vr_dcache_below(mount->point, top))
+                return mount;
+        }
+    }
+    return NULL;
+}
+
 void vr_mnt_topmost(vrift_vfs *vfs, struct vr_path *path)
 {
     for (struct vr_mount *above; (above = vr_mnt_find(vfs, path->mount, path->dentry));)
@@ -211,6 +224,7 @@ void vr_mnt_attach(struct vr_mount *mount, struct vr_mount *parent, struct vr_de
     assert(!mount->parent && !mount->point);
     vr_dcache_ref(point);
     point->flags |= VR_DENTRY_MOUNTED;
+    vr_dcache_sb(point)->points++;
     mount->parent = parent;
     mount->point = point;
     mount->before = parent->last_child;
@@ -236,6 +250,7 @@ void vr_mnt_detach(struct vr_mount *mount, struct vr_reap *reap)
     mount->before = mount->after = NULL;
     mount->parent = NULL;
     mount->point = NULL;
+    vr_dcache_sb(point)->points--;
     if (!vr_mnt_on(mount->sb->vfs, point))
         point->flags &= (uint16_t)~VR_DENTRY_MOUNTED;
     vr_dcache_unref_locked(point, reap);

@@ -72,6 +72,9 @@ struct vr_mount *vr_mnt_find_at(vrift_vfs *vfs, const struct vr_mount *parent, c
 /* r: any mount on a dentry, in whatever namespace or none; NULL if there is none. */
 struct vr_mount *vr_mnt_on(vrift_vfs *vfs, const struct vr_dentry *point);
 
+/* w: likewise, on a dentry or anything below it. Looks at all mounts. */
+struct vr_mount *vr_mnt_in(vrift_vfs *vfs, const struct vr_dentry *top);
+
 /* r: over all that is mounted on a place, to the root of the topmost mount. */
 void vr_mnt_topmost(vrift_vfs *vfs, struct vr_path *path);
 

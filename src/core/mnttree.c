@@ -300,18 +300,27 @@ void vr_mnttree_umount(struct vr_mnttree *change, struct vr_mount *top, uint32_t
 
 /* -- Mount points that lose their name ----------------------------------------------------------------------------- */
 
+static void abandon(struct vr_mnttree *change, struct vr_mount *mount)
+{
+    if (mount->ns) {
+        vr_mnttree_umount(change, mount, VR_UMOUNT_CONNECTED);
+    } else {
+        vr_mnt_detach(mount, &change->reap);
+        bury(change, mount);
+    }
+}
+
 static int32_t try_abandon(struct vr_mnttree *change, void *payload)
 {
-    struct vr_dentry *dentry = payload;
-    struct vr_mount *mount;
-    while ((mount = vr_mnt_on(change->vfs, dentry))) {
-        if (mount->ns) {
-            vr_mnttree_umount(change, mount, VR_UMOUNT_CONNECTED);
-        } else {
-            vr_mnt_detach(mount, &change->reap);
-            bury(change, mount);
-        }
-    }
+    for (struct vr_mount *mount; (mount = vr_mnt_on(change->vfs, payload));)
+        abandon(change, mount);
+    return 0;
+}
+
+static int32_t try_abandon_below(struct vr_mnttree *change, void *payload)
+{
+    for (struct vr_mount *mount; (mount = vr_mnt_in(change->vfs, payload));)
+        abandon(change, mount);
     return 0;
 }
 
@@ -320,6 +329,13 @@ void vr_mnttree_abandon(struct vr_dentry *dentry)
     /* Seen without a lock: the name went in a write section, and since then nothing is mounted on it. */
     if (vr_dcache_mounted(dentry))
         vr_mnttree_run(vr_dcache_sb(dentry)->vfs, try_abandon, dentry);
+}
+
+void vr_mnttree_abandon_below(struct vr_dentry *top)
+{
+    vrift_sb *sb = vr_dcache_sb(top);
+    if (atomic_load(&sb->points))
+        vr_mnttree_run(sb->vfs, try_abandon_below, top);
 }
 
 bool vr_mnttree_is_local_point(const vrift_task *task, const struct vr_dentry *dentry)

@@ -78,6 +78,9 @@ void vr_mnttree_umount(struct vr_mnttree *change, struct vr_mount *top, uint32_t
 /* The name of a dentry was removed: takes away what is mounted on it, in whatever namespace. Without locks. */
 void vr_mnttree_abandon(struct vr_dentry *dentry);
 
+/* The same for a name that was found to be gone, or something else, by itself: also of what is mounted below it. */
+void vr_mnttree_abandon_below(struct vr_dentry *top);
+
 /* Is something mounted on a dentry, however it is reached, in the namespace of a task? Locks of inodes may be held. */
 bool vr_mnttree_is_local_point(const vrift_task *task, const struct vr_dentry *dentry);
 

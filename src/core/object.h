@@ -350,6 +350,7 @@ struct vrift_sb {
     vrift_sb *notify_next;    /* the watches' lock */
     uint32_t watchers;        /* the watches' lock; watches in it */
     struct vr_dentry *root;
+    _Atomic uint32_t points;       /* mounts on its names; written under the dcache lock */
     char *source;                  /* tree mutex; what mountinfo calls it, NULL: the backend's name */
     vr_os_mutex rename_mutex;      /* directories do not change parents while it is held */
     _Atomic uint64_t started;      /* changes of names begun and ended: equal when none is in flight. A look-up */

@@ -103,6 +103,35 @@ static void a_shared_file_system_of_age_zero_answers_nothing_stale(void **state)
     nothing_stale_is_answered_at_age_zero(VRIFT_CONSISTENCY_SHARED_REVALIDATE);
 }
 
+static void what_is_mounted_on_a_name_that_vanished_goes(void **state)
+{
+    (void)state;
+    struct pair *pair = pair_new(VRIFT_CONSISTENCY_SHARED_REVALIDATE, 0);
+    struct world *w = pair->w;
+    struct vrift_stat st;
+    vrift_sb *other;
+    char cwd[64];
+    check_ok(vrift_mem_new(w->vfs, NULL, &other));
+    check_ok(vrift_mkdirat(w->task, HERE, "/t/d", 0755));
+    check_ok(vrift_mkdirat(w->task, HERE, "/t/d/e", 0755));
+    check_ok(vrift_mkdirat(w->task, HERE, "/t/kept", 0755));
+    check_ok(vrift_mount(w->task, HERE, "/s/d/e", other, 0));
+    check_ok(vrift_mount(w->task, HERE, "/s/kept", other, 0));
+    check_ok(vrift_mkdirat(w->task, HERE, "/s/d/e/in", 0755));
+    check_ok(vrift_chdir(w->task, "/s/d/e/in"));
+    check_ok(vrift_unlinkat(w->task, HERE, "/t/d/e", VRIFT_AT_REMOVEDIR));
+    check_ok(vrift_unlinkat(w->task, HERE, "/t/d", VRIFT_AT_REMOVEDIR));
+    check_error(-VRIFT_ENOENT, stat_of(pair, "/s/d/e/in", &st));
+    check_ok(stat_of(pair, "/s/kept/in", &st));
+    check_ok(stat_of(pair, "../in", &st));
+    check_ok(vrift_getcwd(w->task, cwd, sizeof cwd));
+    assert_string_equal(cwd, "(unreachable)/in");
+    check_ok(vrift_chdir(w->task, "/"));
+    check_ok(vrift_umount(w->task, HERE, "/s/kept", 0));
+    vrift_sb_unref(other);
+    pair_free(pair);
+}
+
 static void an_eventual_file_system_of_age_zero_answers_nothing_stale(void **state)
 {
     (void)state;
@@ -440,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_shared_file_system_of_age_zero_answers_nothing_stale),
+        cmocka_unit_test(what_is_mounted_on_a_name_that_vanished_goes),
         cmocka_unit_test(an_eventual_file_system_of_age_zero_answers_nothing_stale),
         cmocka_unit_test(a_shared_file_system_may_be_stale_up_to_its_age),
         cmocka_unit_test(a_revalidate_slot_is_asked_in_place_of_a_walk),
