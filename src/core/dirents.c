@@ -149,9 +149,14 @@ static int64_t fill(vrift_file *file, struct filling *filling)
         put(filling, "..", 2, parent_ino(file), VRIFT_DT_DIR, COOKIE_DOTDOT, NULL);
     uint32_t end = 0;
     int32_t error = 0;
-    if (!filling->full)
+    /* Whose name is on its way out or in is listed as the cache will show it: nobody sees a list and then the name. */
+    vr_inode_lock_shared(inode, VR_RANK_DIR);
+    if (atomic_load(&inode->unlinked))
+        error = -VRIFT_ENOENT;
+    else if (!filling->full)
         error = vr_dispatch_readdir(inode, filling->position - COOKIE_DOTDOT, filling->stats ? VRIFT_STAT_ALL : 0,
                                     take_entry, filling, &end);
+    vr_inode_unlock(inode, VR_RANK_DIR);
     file->position = filling->position;
     if (file->listed != UINT64_MAX)
         file->listed += filling->entries;

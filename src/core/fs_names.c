@@ -289,6 +289,11 @@ static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, cons
     vr_lookup_name(&given, name);
     vr_sb_change_begin(sb);
     int32_t error = vr_dispatch_unlink(dir->inode, &given.name, inode, flags);
+    /* Before the name goes: who finds it gone must not be told of a link too many. */
+    if (!error) {
+        vr_inode_attr_forget(dir->inode);
+        vr_inode_attr_forget(inode);
+    }
     vr_dcache_write_begin(sb->vfs);
     if (!error) {
         if (flags & VRIFT_AT_REMOVEDIR) {
@@ -303,11 +308,8 @@ static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, cons
     }
     vr_dcache_write_end(sb->vfs);
     vr_sb_change_end(sb);
-    if (!error) {
-        vr_inode_attr_forget(dir->inode);
-        vr_inode_attr_forget(inode);
+    if (!error)
         vr_watch_removed(dir->inode, name, inode, in_use);
-    }
     return error;
 }
 

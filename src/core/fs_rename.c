@@ -150,6 +150,16 @@ static void tell_watchers(const struct renaming *r, struct vr_inode *target)
         vr_watch_moved(to, &r->to->last, target, from, &r->from->last, NULL);
 }
 
+/* Before the names change places: who finds them so must not be told of a link too many. */
+static void forget_attributes(struct renaming *r, struct vr_inode *victim)
+{
+    vr_inode_attr_forget(r->old_dir->inode);
+    vr_inode_attr_forget(r->new_dir->inode);
+    vr_inode_attr_forget(r->old->inode);
+    if (victim)
+        vr_inode_attr_forget(victim);
+}
+
 static int32_t call_backend(struct renaming *r)
 {
     struct vr_lookup_name old_name, new_name;
@@ -159,6 +169,8 @@ static int32_t call_backend(struct renaming *r)
     vr_sb_change_begin(r->sb);
     int32_t error = vr_dispatch_rename(r->old_dir->inode, &old_name.name, r->old->inode, r->new_dir->inode,
                                        &new_name.name, victim, r->flags);
+    if (!error)
+        forget_attributes(r, victim);
     vr_dcache_write_begin(r->sb->vfs);
     if (!error) {
         move_dentries(r);
@@ -168,14 +180,8 @@ static int32_t call_backend(struct renaming *r)
     }
     vr_dcache_write_end(r->sb->vfs);
     vr_sb_change_end(r->sb);
-    if (!error) {
-        vr_inode_attr_forget(r->old_dir->inode);
-        vr_inode_attr_forget(r->new_dir->inode);
-        vr_inode_attr_forget(r->old->inode);
-        if (victim)
-            vr_inode_attr_forget(victim);
+    if (!error)
         tell_watchers(r, victim);
-    }
     return error;
 }
 

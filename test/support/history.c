@@ -12,16 +12,21 @@
 
 enum { NOTHING, FILE_NODE, DIR_NODE };
 
+/*
+ * How many links and bytes a file has may be seen a little before or after a name comes or goes, or the bytes do: on Linux
+ * they are read without the locks under which both change. `told` is what who does not look himself is still told.
+ */
 struct node {
-    uint8_t type, nlink;
+    uint8_t type, nlink, told_nlink, told_size;
     char content;
     uint8_t entries[4]; /* by name; 0: none, as the root has none */
 };
 
 struct progress {
     uint8_t call, step;
-    uint8_t one, two; /* nodes found on the way */
-    uint8_t open;     /* node behind the descriptor */
+    uint8_t one, two;     /* nodes found on the way */
+    uint8_t node, victim; /* what a name means that is being moved, made or removed */
+    uint8_t open;         /* node behind the descriptor */
 };
 
 struct model {
@@ -33,7 +38,7 @@ struct model {
 static uint8_t new_node(struct model *m, uint8_t type)
 {
     assert_true(m->next < NODES);
-    m->nodes[m->next] = (struct node){.type = type, .nlink = 1};
+    m->nodes[m->next] = (struct node){.type = type, .nlink = 1, .told_nlink = 1};
     return m->next++;
 }
 
@@ -48,8 +53,9 @@ static void begin_model(struct model *m)
     m->nodes[d0].entries[1] = f1;
 }
 
-/* A step of a call: it goes on, or it ends with this result. */
+/* A step of a call: it goes on, or it ends with this result; or what there is is not what it saw. */
 #define GOES_ON 1000
+#define DIFFERS 1001
 
 static int64_t find_dir(const struct model *m, uint32_t dir, uint8_t *out)
 {
@@ -96,31 +102,78 @@ static int64_t open_file(struct model *m, struct progress *p, uint8_t dir, const
     return 0;
 }
 
-static int64_t rename_file(struct model *m, uint8_t from, uint8_t to, const struct call *c)
+static void tell(struct node *node)
 {
-    uint8_t node = m->nodes[from].entries[c->file], victim = m->nodes[to].entries[c->other_file];
-    if (!node || is_dead(&m->nodes[to]))
-        return -VRIFT_ENOENT;
-    if (node == victim)
-        return 0;
-    if (victim)
-        m->nodes[victim].nlink--;
-    m->nodes[from].entries[c->file] = 0;
-    m->nodes[to].entries[c->other_file] = node;
+    node->told_nlink = node->nlink;
+    node->told_size = node->content ? 1 : 0;
+}
+
+/* Each of these three in two steps: the count of links changes, and then the names. */
+static int64_t unlink_file(struct model *m, struct progress *p, bool begins, const struct call *c)
+{
+    uint8_t *entry = &m->nodes[p->one].entries[c->file];
+    if (begins) {
+        p->node = *entry;
+        if (!p->node)
+            return -VRIFT_ENOENT;
+        m->nodes[p->node].nlink--;
+        return GOES_ON;
+    }
+    if (*entry != p->node)
+        return DIFFERS;
+    *entry = 0;
+    tell(&m->nodes[p->node]);
     return 0;
 }
 
-static int64_t link_file(struct model *m, uint8_t node, uint8_t to, const struct call *c)
+static int64_t rename_file(struct model *m, struct progress *p, bool begins, const struct call *c)
 {
-    if (is_dead(&m->nodes[to]))
-        return -VRIFT_ENOENT;
-    if (m->nodes[to].entries[c->other_file])
-        return -VRIFT_EEXIST;
-    if (!m->nodes[node].nlink)
-        return -VRIFT_ENOENT;
-    m->nodes[node].nlink++;
-    m->nodes[to].entries[c->other_file] = node;
+    uint8_t *from = &m->nodes[p->one].entries[c->file], *to = &m->nodes[p->two].entries[c->other_file];
+    if (begins) {
+        p->node = *from;
+        p->victim = *to;
+        if (!p->node || is_dead(&m->nodes[p->two]))
+            return -VRIFT_ENOENT;
+        if (p->node == p->victim)
+            return 0;
+        if (p->victim)
+            m->nodes[p->victim].nlink--;
+        return GOES_ON;
+    }
+    if (*from != p->node || *to != p->victim || is_dead(&m->nodes[p->two]))
+        return DIFFERS;
+    *from = 0;
+    *to = p->node;
+    if (p->victim)
+        tell(&m->nodes[p->victim]);
     return 0;
+}
+
+static int64_t link_file(struct model *m, struct progress *p, bool begins, const struct call *c)
+{
+    uint8_t *to = &m->nodes[p->two].entries[c->other_file];
+    if (is_dead(&m->nodes[p->two]))
+        return begins ? -VRIFT_ENOENT : DIFFERS;
+    if (*to)
+        return begins ? -VRIFT_EEXIST : DIFFERS;
+    if (begins) {
+        if (!m->nodes[p->one].nlink)
+            return -VRIFT_ENOENT;
+        m->nodes[p->one].nlink++;
+        return GOES_ON;
+    }
+    *to = p->one;
+    tell(&m->nodes[p->one]);
+    return 0;
+}
+
+static int64_t write_file(struct model *m, const struct progress *p, bool begins, const struct call *c)
+{
+    if (begins)
+        m->nodes[p->open].content = c->content;
+    else
+        tell(&m->nodes[p->open]);
+    return begins ? GOES_ON : 0;
 }
 
 static int64_t change_dir(struct model *m, const struct call *c)
@@ -152,9 +205,6 @@ static int64_t change_dir(struct model *m, const struct call *c)
     return 0;
 }
 
-/* What a listing and a stat saw must be what there is. */
-#define DIFFERS 1001
-
 static int64_t list_dir(const struct model *m, uint8_t dir, const struct call *c)
 {
     const struct node *node = &m->nodes[dir];
@@ -170,10 +220,12 @@ static int64_t list_dir(const struct model *m, uint8_t dir, const struct call *c
 static int64_t stat_node(const struct model *m, uint8_t node, const struct call *c)
 {
     const struct node *n = &m->nodes[node];
-    return n->nlink == c->nlink && (n->content ? 1u : 0u) == c->size ? 0 : DIFFERS;
+    bool nlink = n->nlink == c->nlink || n->told_nlink == c->nlink;
+    bool size = (n->content ? 1u : 0u) == c->size || n->told_size == c->size;
+    return nlink && size ? 0 : DIFFERS;
 }
 
-static int64_t work(struct model *m, struct progress *p, const struct call *c)
+static int64_t work(struct model *m, struct progress *p, bool begins, const struct call *c)
 {
     switch (c->kind) {
     case CREATE:
@@ -181,25 +233,18 @@ static int64_t work(struct model *m, struct progress *p, const struct call *c)
     case OPEN_CREATE:
     case OPEN:
         return open_file(m, p, p->one, c);
-    case UNLINK: {
-        uint8_t node = m->nodes[p->one].entries[c->file];
-        if (!node)
-            return -VRIFT_ENOENT;
-        m->nodes[node].nlink--;
-        m->nodes[p->one].entries[c->file] = 0;
-        return 0;
-    }
+    case UNLINK:
+        return unlink_file(m, p, begins, c);
     case RENAME:
-        return rename_file(m, p->one, p->two, c);
+        return rename_file(m, p, begins, c);
     case LINK:
-        return link_file(m, p->one, p->two, c);
+        return link_file(m, p, begins, c);
     case STAT:
         return stat_node(m, p->one, c);
     case LIST:
         return list_dir(m, p->one, c);
     case WRITE:
-        m->nodes[p->open].content = c->content;
-        return 0;
+        return write_file(m, p, begins, c);
     case READ:
         return m->nodes[p->open].content == c->content ? 0 : DIFFERS;
     default:
@@ -207,24 +252,25 @@ static int64_t work(struct model *m, struct progress *p, const struct call *c)
     }
 }
 
-/* The next thing that a call does. */
+/* The next thing that a call does: it walks, and then works. */
 static int64_t take_step(struct model *m, struct progress *p, const struct call *c)
 {
-    uint8_t step = p->step++;
-    bool has_dir = c->kind <= LINK || c->kind == STAT || c->kind == LIST;
+    uint8_t step = p->step++, walked = 1;
     if (c->kind == WRITE || c->kind == READ)
-        return p->open ? work(m, p, c) : -VRIFT_EBADF;
+        return p->open ? work(m, p, step == 0, c) : -VRIFT_EBADF;
     if (c->kind == STAT_DIR)
         return find_dir(m, c->dir, &p->one) == GOES_ON ? 0 : -VRIFT_ENOENT;
-    if (has_dir && step == 0)
+    if (c->kind > LINK && c->kind != STAT && c->kind != LIST)
+        return work(m, p, true, c);
+    if (step == 0)
         return find_dir(m, c->dir, &p->one);
-    if ((c->kind == LINK || c->kind == STAT) && step == 1) {
+    if ((c->kind == LINK || c->kind == STAT) && step == walked++) {
         p->one = m->nodes[p->one].entries[c->file];
         return p->one ? GOES_ON : -VRIFT_ENOENT;
     }
-    if ((c->kind == LINK && step == 2) || (c->kind == RENAME && step == 1))
+    if ((c->kind == LINK || c->kind == RENAME) && step == walked++)
         return find_dir(m, c->other_dir, &p->two);
-    return work(m, p, c);
+    return work(m, p, step == walked, c);
 }
 
 /* -- The search -------------------------------------------------------------------------------------------------------- */
