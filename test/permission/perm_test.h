@@ -84,6 +84,7 @@ struct perm_side {
     bool beneath;   /* another file system's rules are in force below */
     bool layered;   /* directories are those of an overlay */
     bool imported;  /* a snapshot: what it does not keep is not asked about */
+    bool mounting;  /* asked through the kernel, which is told of no flags */
     bool variant;   /* of this tree: an exclusive host; an overlay with nothing in its lower layer */
     uint64_t flags; /* VRIFT_FL_... that it keeps */
     void (*begin)(struct perm_side *side);
@@ -98,6 +99,7 @@ struct perm_side {
     char directory[4096]; /* the kernel's and the host's: a tmpfs, of which each tree takes a new directory */
     unsigned trees;
     int root;     /* the kernel's */
+    int server;   /* the process that serves a mount */
     int outside;  /* its process's own root */
     bool mounted; /* a second time, the kernel's */
     vrift_vfs *vfs;
@@ -109,10 +111,10 @@ struct perm_side {
 /* Beside the flags of a mount: its file system cannot be written. */
 #define PERM_SEALED (1ULL << 63)
 
-extern const struct perm_side perm_kernel, perm_mem, perm_host, perm_overlay, perm_snapshot;
+extern const struct perm_side perm_kernel, perm_mem, perm_host, perm_overlay, perm_snapshot, perm_mount;
 
 /* As root, following; of the kernel's tree. */
-int32_t perm_kernel_look(const char *path, struct vrift_stat *out);
+int32_t perm_kernel_look(struct perm_side *side, const char *path, struct vrift_stat *out);
 
 /* -- perm_question.c ----------------------------------------------------------------------------------------------- */
 
