@@ -100,6 +100,13 @@ void vr_rw_attr_permissions_changed(struct vr_rw_call *call, struct vr_rw_node *
     (void)vr_fuse_session_notify(call->server->session, VR_FUSE_NOTIFY_INC_EPOCH, NULL, 0, NULL);
 }
 
+/* What the kernel keeps of a name it goes on keeping in the new directory, which not everybody may search. */
+void vr_rw_attr_moved(struct vr_rw_call *call, struct vr_rw_node *from, struct vr_rw_node *to)
+{
+    if (vr_rw_attr_names_valid(call, from) != vr_rw_attr_names_valid(call, to))
+        (void)vr_fuse_session_notify(call->server->session, VR_FUSE_NOTIFY_INC_EPOCH, NULL, 0, NULL);
+}
+
 /* A negative offset: attributes alone, which takes no lock of the kernel's. */
 void vr_rw_attr_forget(struct vr_rw_call *call, const struct vr_rw_node *node)
 {

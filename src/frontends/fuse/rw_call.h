@@ -38,6 +38,9 @@ uint32_t vr_rw_attr_names_valid(struct vr_rw_call *call, struct vr_rw_node *dir)
 /* What decides who may search a directory is about to change, and has changed: takes back what was remembered. */
 void vr_rw_attr_permissions_changed(struct vr_rw_call *call, struct vr_rw_node *node);
 
+/* A name was moved from one directory to another. */
+void vr_rw_attr_moved(struct vr_rw_call *call, struct vr_rw_node *from, struct vr_rw_node *to);
+
 /* Attributes of a node changed in a way that the kernel does not know of. */
 void vr_rw_attr_forget(struct vr_rw_call *call, const struct vr_rw_node *node);
 

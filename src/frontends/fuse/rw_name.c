@@ -166,9 +166,11 @@ int64_t vr_rw_name_rename(struct vr_rw_call *call)
     const char *new_name = old_name ? vr_rw_call_text(call, size + strlen(old_name) + 1) : NULL;
     if (!in || !new_name)
         return -EINVAL;
-    return vr_rw_call_errno(vrift_renameat2(call->task, call->node->fd, old_name,
-                                            vr_rw_node_of(call->server, in->newdir)->fd, new_name,
-                                            extended ? in->flags : 0));
+    struct vr_rw_node *to = vr_rw_node_of(call->server, in->newdir);
+    int32_t result = vrift_renameat2(call->task, call->node->fd, old_name, to->fd, new_name, extended ? in->flags : 0);
+    if (result == 0)
+        vr_rw_attr_moved(call, call->node, to);
+    return vr_rw_call_errno(result);
 }
 
 int64_t vr_rw_name_readlink(struct vr_rw_call *call)
