@@ -49,5 +49,6 @@ job build "cmake and ninja build, and build nothing the second time" cmake ninja
 job sqlite "sqlite keeps its databases whole, with all its journals and two writers at a time" sqlite3 python3
 job copies "cp -a, rsync -aHAX and tar --xattrs --acls make copies that are the same in everything" rsync tar setfacl setfattr
 job editors "editors save in all the ways they have" patch flock
+job contents "a file written, mapped, cut, punched and copied in all ways at once holds what it should" python3
 job maps "mappings agree with reads and writes, and programs run" python3 gcc
 finish

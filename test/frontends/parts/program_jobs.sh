@@ -259,6 +259,105 @@ job_editors() {
     (cd moved && find . | sort)
 }
 
+# After fsx: whatever is done to a file, in whatever way, it is what the model says.
+job_contents() {
+    python3 - <<'PYTHON'
+import ctypes, mmap, os, random
+libc = ctypes.CDLL(None, use_errno=True)
+rng = random.Random(7)
+most, model = 300000, bytearray()
+plain = os.open('f', os.O_RDWR | os.O_CREAT, 0o644)
+page = mmap.mmap(-1, 1 << 16)
+
+def grow(size):
+    model.extend(bytes(max(0, size - len(model))))
+
+def write(fd):
+    at, data = rng.randrange(most), rng.randbytes(rng.randrange(1, 30000))
+    os.pwrite(fd, data, at)
+    grow(at + len(data))
+    model[at:at + len(data)] = data
+
+def truncate():
+    size = rng.randrange(most)
+    os.ftruncate(plain, size) if rng.randrange(2) else os.truncate('f', size)
+    del model[size:]
+    grow(size)
+
+def append():
+    fd = os.open('f', os.O_WRONLY | os.O_APPEND)
+    data = rng.randbytes(rng.randrange(1, 5000))
+    os.write(fd, data)
+    os.close(fd)
+    model.extend(data)
+
+def map_write():
+    if not model:
+        return
+    with mmap.mmap(plain, len(model)) as mapped:
+        at, data = rng.randrange(len(model)), rng.randbytes(rng.randrange(1, 20000))
+        data = data[:len(model) - at]
+        assert mapped[at:at + len(data)] == model[at:at + len(data)]
+        mapped[at:at + len(data)] = data
+        model[at:at + len(data)] = data
+
+def read():
+    at, length = rng.randrange(most), rng.randrange(1, 60000)
+    assert os.pread(plain, length, at) == model[at:at + length]
+
+def direct():
+    fd = os.open('f', os.O_RDWR | os.O_DIRECT)
+    at, length = rng.randrange(most) & ~4095, rng.randrange(1, 5) * 4096
+    if rng.randrange(2):
+        data = rng.randbytes(length)
+        page[:length] = data
+        os.pwritev(fd, [memoryview(page)[:length]], at)
+        grow(at + length)
+        model[at:at + length] = data
+    else:
+        got = os.preadv(fd, [memoryview(page)[:length]], at)
+        assert page[:got] == model[at:at + length]
+    os.close(fd)
+
+def punch():
+    at, length = rng.randrange(most), rng.randrange(1, 50000)
+    assert libc.fallocate(plain, 3, ctypes.c_long(at), ctypes.c_long(length)) == 0
+    model[at:at + length] = bytes(len(model[at:at + length]))
+
+def allocate():
+    at, length = rng.randrange(most), rng.randrange(1, 50000)
+    os.posix_fallocate(plain, at, length)
+    grow(at + length)
+
+def copy():
+    if len(model) < 10:
+        return
+    length = rng.randrange(1, len(model) // 2)
+    at, to = rng.randrange(len(model) // 2 - length + 1), rng.randrange(len(model) // 2, most)
+    done = os.copy_file_range(plain, plain, length, at, to)
+    assert done == length, (done, length)
+    data = bytes(model[at:at + length])
+    grow(to + length)
+    model[to:to + length] = data
+
+def through_another():
+    other = os.open('f', os.O_RDWR)
+    write(other)
+    os.close(other)
+
+def sync():
+    os.fsync(plain)
+    os.posix_fadvise(plain, 0, 0, os.POSIX_FADV_DONTNEED)
+
+for step in range(2500):
+    rng.choice([lambda: write(plain), read, read, truncate, append, map_write, direct, punch, allocate, copy, through_another, sync])()
+    assert os.fstat(plain).st_size == len(model), (step, os.fstat(plain).st_size, len(model))
+with open('f', 'rb') as file:
+    assert file.read() == model
+print(len(model))
+PYTHON
+}
+
 job_maps() {
     python3 - <<'PYTHON'
 import mmap, os, random
