@@ -46,6 +46,11 @@ static void make_host_by_walk(struct world *world)
     world->sb = new_host(world, "tree", VRIFT_HOST_NO_OPENAT2);
 }
 
+static void make_host_heard(struct world *world)
+{
+    world->sb = new_host(world, "tree", VRIFT_HOST_NOTIFY);
+}
+
 static void make_host_exclusive(struct world *world)
 {
     world->sb = new_host(world, "tree", VRIFT_HOST_EXCLUSIVE);
@@ -180,6 +185,19 @@ static void make_full_overlay_on_host(struct world *world, int size)
     make_overlay_on_host(world);
 }
 
+static void make_overlay_on_host_heard(struct world *world)
+{
+    world->layers[0] = new_host(world, "tree", VRIFT_HOST_READ_ONLY);
+    world->layers[1] = new_host(world, "changes", VRIFT_HOST_NOTIFY);
+    stack(world);
+}
+
+static void make_full_overlay_on_host_heard(struct world *world, int size)
+{
+    fill_host(world, size);
+    make_overlay_on_host_heard(world);
+}
+
 static void make_overlay_on_snapshot(struct world *world)
 {
     world->layers[0] = new_cas(world);
@@ -208,11 +226,13 @@ const struct kind kinds[] = {
     {"mem", make_mem, NULL, make_small_mem},
     {"host", make_host, NULL, NULL},
     {"host by walk", make_host_by_walk, NULL, NULL},
+    {"host heard", make_host_heard, NULL, NULL},
     {"host exclusive", make_host_exclusive, NULL, NULL},
     {"host read-only", NULL, make_full_host_read_only, NULL},
     {"cas", NULL, make_full_cas, NULL},
     {"overlay", make_overlay, make_full_overlay, make_small_overlay},
     {"overlay on host", make_overlay_on_host, make_full_overlay_on_host, NULL},
+    {"overlay on host heard", make_overlay_on_host_heard, make_full_overlay_on_host_heard, NULL},
     {"overlay on snapshot", make_overlay_on_snapshot, make_full_overlay_on_snapshot, NULL},
     {"overlay read-only", NULL, make_full_overlay_without_upper, NULL},
 };
