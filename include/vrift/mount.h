@@ -22,6 +22,7 @@
 #define VRIFT_MOUNT_SLAVE      0x80000ULL
 #define VRIFT_MOUNT_SHARED     0x100000ULL
 
+#define VRIFT_UMOUNT_FORCE    0x1ULL /* give up what is under way; no backend has anything to give up */
 #define VRIFT_UMOUNT_DETACH   0x2ULL /* take it out of the tree now, let it go when the last user does */
 #define VRIFT_UMOUNT_EXPIRE   0x4ULL /* mark it; umount only what was not used since it was marked */
 #define VRIFT_UMOUNT_NOFOLLOW 0x8ULL /* do not follow the last symlink */

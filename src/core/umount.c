@@ -3,6 +3,8 @@
 #include "core/mountwalk.h"
 #include "core/propagate.h"
 
+#define UMOUNT_FLAGS (VRIFT_UMOUNT_FORCE | VRIFT_UMOUNT_DETACH | VRIFT_UMOUNT_EXPIRE | VRIFT_UMOUNT_NOFOLLOW)
+
 struct unmounting {
     vrift_task *task;
     struct vr_path at;
@@ -18,7 +20,7 @@ static bool is_idle(const struct vr_mount *mount)
 /* The first time only marks it. */
 static int32_t expire(struct vr_mount *mount, bool is_root, uint64_t flags)
 {
-    if (is_root || flags & VRIFT_UMOUNT_DETACH)
+    if (is_root || flags & (VRIFT_UMOUNT_DETACH | VRIFT_UMOUNT_FORCE))
         return -VRIFT_EINVAL;
     if (!is_idle(mount))
         return -VRIFT_EBUSY;
@@ -62,7 +64,7 @@ static void go_up(vrift_vfs *vfs, struct vr_path *path)
 
 int32_t vrift_umount(vrift_task *task, int32_t dirfd, const char *path, uint64_t flags)
 {
-    if (!task || !path || flags & ~(VRIFT_UMOUNT_DETACH | VRIFT_UMOUNT_EXPIRE | VRIFT_UMOUNT_NOFOLLOW))
+    if (!task || !path || flags & ~UMOUNT_FLAGS)
         return -VRIFT_EINVAL;
     struct unmounting unmounting = {.task = task, .flags = flags};
     uint32_t how = flags & VRIFT_UMOUNT_NOFOLLOW ? 0 : VR_WALK_FOLLOW;

@@ -265,7 +265,7 @@ static void bad_arguments_are_refused(void **state)
     check_ok(vrift_statat(w->task, 77, "/a", 0, &st));
     check_error(-VRIFT_ENOTDIR, vrift_statat(w->task, HERE, "/a/f/..", 0, &st));
     check_error(-VRIFT_EINVAL, vrift_mount(w->task, HERE, "/a", NULL, 0));
-    check_error(-VRIFT_EINVAL, vrift_umount(w->task, HERE, "/a", 1));
+    check_error(-VRIFT_EINVAL, vrift_umount(w->task, HERE, "/a", 0x10));
     vrift_task_free(NULL);
     vrift_file_unref(NULL);
     vrift_sb_unref(NULL);

@@ -121,8 +121,9 @@ static void bad_arguments_are_refused(void **state)
     attr.set = 0;
     attr.propagation = VRIFT_MOUNT_SHARED | VRIFT_MOUNT_PRIVATE;
     check_error(-VRIFT_EINVAL, vrift_mount_setattr(w->task, HERE, "/a", 0, &attr));
-    check_error(-VRIFT_EINVAL, vrift_umount(w->task, HERE, "/a", 1));
+    check_error(-VRIFT_EINVAL, vrift_umount(w->task, HERE, "/a", 0x10));
     check_error(-VRIFT_EINVAL, vrift_umount(w->task, HERE, "/a", VRIFT_UMOUNT_EXPIRE | VRIFT_UMOUNT_DETACH));
+    check_error(-VRIFT_EINVAL, vrift_umount(w->task, HERE, "/a", VRIFT_UMOUNT_EXPIRE | VRIFT_UMOUNT_FORCE));
     check_error(-VRIFT_EINVAL, vrift_pivot_root(w->task, NULL, "/a"));
     check_error(-VRIFT_EINVAL, vrift_pivot_root(w->task, "/a", "/a")); /* the root is a namespace's own */
     check_error(-VRIFT_EINVAL, vrift_ns_clone(w->ns, 2, &ns));

@@ -149,7 +149,8 @@ static void roll_step(struct random *r, struct side *ours, bool crowded, struct 
         roll_point(r, ours, s->process, 8, s->one);
         break;
     case OP_UMOUNT:
-        s->flags = (roll(r, 2) ? 0 : VRIFT_UMOUNT_DETACH) | (roll(r, 8) ? 0 : VRIFT_UMOUNT_NOFOLLOW);
+        s->flags = (roll(r, 2) ? 0 : VRIFT_UMOUNT_DETACH) | (roll(r, 8) ? 0 : VRIFT_UMOUNT_NOFOLLOW) |
+                   (roll(r, 8) ? 0 : VRIFT_UMOUNT_FORCE);
         roll_point(r, ours, s->process, 6, s->one);
         if (strcmp(s->one, "/") == 0 && roll(r, 8))
             strcpy(s->one, "/a");

@@ -35,6 +35,7 @@ static const struct {
     {"private", 0, VRIFT_MOUNT_PRIVATE},
     {"unbindable", 0, VRIFT_MOUNT_UNBINDABLE},
     {"lazy", VRIFT_UMOUNT_DETACH, 0},
+    {"force", VRIFT_UMOUNT_FORCE, 0},
     {"nofollow", VRIFT_UMOUNT_NOFOLLOW, 0},
     {"ro", VRIFT_MOUNT_RDONLY, 0},
     {"nosuid", VRIFT_MOUNT_NOSUID, 0},
@@ -55,10 +56,12 @@ void print_step(const struct step *step)
     bool typed = step->operation == OP_PROPAGATE || step->operation == OP_SETATTR;
     for (size_t i = 0; i < sizeof flag_names / sizeof flag_names[0]; i++) {
         bool is_umount = step->operation == OP_UMOUNT;
-        bool is_umount_flag = flag_names[i].flag == VRIFT_UMOUNT_DETACH || flag_names[i].flag == VRIFT_UMOUNT_NOFOLLOW;
+        bool is_umount_flag = flag_names[i].flag == VRIFT_UMOUNT_DETACH || flag_names[i].flag == VRIFT_UMOUNT_FORCE ||
+                              flag_names[i].flag == VRIFT_UMOUNT_NOFOLLOW;
         bool named = typed && step->type & flag_names[i].type;
         named |= step->flags & flag_names[i].flag && (!is_umount || is_umount_flag) &&
-                 (is_umount || strcmp(flag_names[i].name, "lazy") != 0) && strcmp(flag_names[i].name, "nofollow") != 0;
+                 (is_umount || (strcmp(flag_names[i].name, "lazy") != 0 && strcmp(flag_names[i].name, "force") != 0)) &&
+                 strcmp(flag_names[i].name, "nofollow") != 0;
         if (named)
             printf(",%s", flag_names[i].name);
     }
