@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -205,6 +206,46 @@ static void a_descriptor_of_a_place_has_no_xattrs_unless_the_caller_insists(void
     check_ok(vrift_fremovexattr(w->task, fd, "user.x"));
     check_error(-VRIFT_ENODATA, vrift_fgetxattr(w->task, fd, "user.x", buf, sizeof buf));
     check_ok(vrift_close(w->task, fd));
+}
+
+static uint8_t *put_entry(uint8_t *at, uint32_t tag, uint32_t rights, uint32_t id)
+{
+    const uint32_t words[2] = {tag | rights << 16, id};
+    for (int i = 0; i < 8; i++)
+        *at++ = (uint8_t)(words[i / 4] >> 8 * (i % 4));
+    return at;
+}
+
+static void an_acl_may_be_as_long_as_a_value(void **state)
+{
+    struct world *w = *state;
+    enum { MOST = (65536 - 4) / 8, NAMED = MOST - 4 };
+    uint8_t *acl = calloc(1, 65536), *got = calloc(1, 65536), *at = acl + 4;
+    acl[0] = 2;
+    at = put_entry(at, 0x01, 7, UINT32_MAX);
+    for (uint32_t i = 0; i < NAMED; i++)
+        at = put_entry(at, 0x02, i % 8, 1000 + i);
+    at = put_entry(at, 0x04, 0, UINT32_MAX);
+    at = put_entry(at, 0x10, 7, UINT32_MAX);
+    at = put_entry(at, 0x20, 0, UINT32_MAX);
+    world_file(w, "/f", "");
+    check_ok(vrift_setxattrat(w->task, HERE, "/f", "system.posix_acl_access", acl, (size_t)(at - acl), 0));
+    assert_int_equal(vrift_getxattrat(w->task, HERE, "/f", "system.posix_acl_access", got, 65536, 0), at - acl);
+    assert_memory_equal(acl, got, (size_t)(at - acl));
+    check_error(-VRIFT_ERANGE, vrift_getxattrat(w->task, HERE, "/f", "system.posix_acl_access", got, 100, 0));
+    for (uint32_t i = NAMED - 8; i < NAMED; i++) {
+        become(w, 1000 + i, 0);
+        for (uint32_t may = 1; may < 8; may++)
+            check_error((may & ~(i % 8)) == 0 ? 0 : -VRIFT_EACCES, vrift_faccessat(w->task, HERE, "/f", may, 0));
+    }
+    become(w, 999, 0);
+    w->allocations_left = 0;
+    check_error(-VRIFT_ENOMEM, vrift_faccessat(w->task, HERE, "/f", 4, 0));
+    w->allocations_left = UINT64_MAX;
+    check_error(-VRIFT_EACCES, vrift_faccessat(w->task, HERE, "/f", 4, 0));
+    become_root(w);
+    free(acl);
+    free(got);
 }
 
 /* -- Flags and what was opened before ------------------------------------------------------------------------------ */
@@ -617,6 +658,7 @@ int main(void)
         cmocka_unit_test(who_may_not_write_a_file_links_it_only_where_that_is_not_protected),
         cmocka_unit_test(unknown_protections_are_refused),
         cmocka_unit_test_setup_teardown(xattrs_have_the_limits_of_linux, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_acl_may_be_as_long_as_a_value, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_descriptor_of_a_place_has_no_xattrs_unless_the_caller_insists, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(flags_bind_who_opened_the_file_before_only_here_and_there, set_up, tear_down),
