@@ -235,6 +235,7 @@ struct diff_shared {
     _Atomic uint32_t wake[DIFF_PROCESSES];       /* futexes */
     _Atomic uint32_t generation[DIFF_PROCESSES]; /* whose process is out of date ends itself */
     _Atomic int32_t pid[DIFF_PROCESSES];
+    _Atomic uint64_t tried_again; /* calls that failed because they had to */
     struct diff_log *kernel, *vrift;
 };
 
@@ -263,6 +264,14 @@ void diff_shrink(struct diff_shared *shared, struct diff_difference *difference)
 /* Prints the episode as a test in C. */
 void diff_print(const struct diff_shared *shared, const struct diff_difference *difference);
 void diff_print_step(const struct diff_step *step, char *buf, size_t len);
+
+/* What goes wrong on libvrift's side, in each call that can be made again. */
+enum diff_trouble {
+    DIFF_NO_TROUBLE,
+    DIFF_NO_MEMORY, /* one allocation after the other */
+    DIFF_FAULTS,    /* one call of a backend's slot after the other */
+};
+extern enum diff_trouble diff_trouble;
 
 /* VRIFT_PROTECT_... as the running kernel is set; to be read before diff_enter_nowhere(). */
 extern uint32_t diff_protections;

@@ -2,7 +2,7 @@
 /*
  * The random differential test. Without arguments: a bounded number of calls, as a test. Otherwise
  *
- *     differential_test --ops N [--seed S | --seed A-B] [--jobs J] [--episode E] [--keep-going]
+ *     differential_test --ops N [--seed S | --seed A-B] [--jobs J] [--episode E] [--keep-going] [--no-memory | --faults]
  *
  * which prints one line a seed and, for a difference, a small sequence of calls that shows it.
  */
@@ -19,6 +19,8 @@ struct campaign {
     uint32_t jobs;
     bool one_episode, keep_going, show;
 };
+
+enum diff_trouble diff_trouble;
 
 static double now(void)
 {
@@ -55,8 +57,9 @@ static uint32_t run_seed(struct diff_shared *shared, const struct campaign *camp
         if (campaign->one_episode)
             break;
     }
-    printf("# compared %llu calls of seed %llu in %.1f s: %u differences\n", (unsigned long long)ops,
-           (unsigned long long)seed, now() - start, differences);
+    printf("# compared %llu calls of seed %llu in %.1f s, of which %llu were made to fail first: %u differences\n",
+           (unsigned long long)ops, (unsigned long long)seed, now() - start,
+           (unsigned long long)atomic_exchange(&shared->tried_again, 0), differences);
     fflush(stdout);
     return differences;
 }
@@ -105,6 +108,31 @@ static void random_calls_of_several_tasks_agree_with_the_kernel(void **state)
     assert_int_equal(result, 0);
 }
 
+static void with(enum diff_trouble trouble)
+{
+    struct campaign campaign = {.ops = 5000, .first = 1, .last = 2, .jobs = 2};
+    if (geteuid() != 0)
+        skip_because("needs root");
+    diff_trouble = trouble;
+    int result = run_campaign(&campaign);
+    diff_trouble = DIFF_NO_TROUBLE;
+    if (result == 77)
+        skip_because("no mount namespace may be made here");
+    assert_int_equal(result, 0);
+}
+
+static void calls_that_run_out_of_memory_change_nothing(void **state)
+{
+    (void)state;
+    with(DIFF_NO_MEMORY);
+}
+
+static void calls_whose_backend_fails_change_nothing(void **state)
+{
+    (void)state;
+    with(DIFF_FAULTS);
+}
+
 static bool read_arguments(int argc, char **argv, struct campaign *campaign)
 {
     for (int i = 1; i < argc; i++) {
@@ -112,6 +140,10 @@ static bool read_arguments(int argc, char **argv, struct campaign *campaign)
         char *end = NULL;
         if (strcmp(argv[i], "--keep-going") == 0) {
             campaign->keep_going = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--no-memory") == 0 || strcmp(argv[i], "--faults") == 0) {
+            diff_trouble = argv[i][2] == 'n' ? DIFF_NO_MEMORY : DIFF_FAULTS;
             continue;
         }
         uint64_t number = strtoull(value, &end, 10);
@@ -135,11 +167,15 @@ static bool read_arguments(int argc, char **argv, struct campaign *campaign)
 int main(int argc, char **argv)
 {
     struct campaign campaign = {.ops = 1000000, .first = 1, .last = 1, .jobs = 1};
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_calls_of_several_tasks_agree_with_the_kernel)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_calls_of_several_tasks_agree_with_the_kernel),
+                                       cmocka_unit_test(calls_that_run_out_of_memory_change_nothing),
+                                       cmocka_unit_test(calls_whose_backend_fails_change_nothing)};
     if (argc < 2)
         return cmocka_run_group_tests(tests, NULL, NULL);
     if (!read_arguments(argc, argv, &campaign)) {
-        fprintf(stderr, "usage: %s [--ops N] [--seed S | --seed A-B] [--jobs J] [--episode E] [--keep-going]\n",
+        fprintf(stderr,
+                "usage: %s [--ops N] [--seed S | --seed A-B] [--jobs J] [--episode E] [--keep-going] [--no-memory | "
+                "--faults]\n",
                 argv[0]);
         return 2;
     }

@@ -4,11 +4,17 @@
 
 #include <unistd.h>
 
+#define FAULT (-VRIFT_EIO) /* what a slot answers that is made to fail */
+
 struct vrift_side {
     vrift_vfs *vfs;
     vrift_sb *disks[DIFF_DISKS];
     vrift_task *tasks[DIFF_PROCESSES];
     int64_t blocks; /* of memory in use */
+    uint64_t left;  /* what still works before something fails; UINT64_MAX: nothing is to fail */
+    uint64_t after; /* how much worked in the present try */
+    bool failed;
+    uint64_t again; /* calls made again */
 };
 
 struct vrift_self {
@@ -22,30 +28,73 @@ static vrift_task *task_of(void *self)
     return own->side->tasks[own->slot];
 }
 
+/*
+ * Where something is to go wrong, a call is made again and again, each time with one allocation, or one call of a slot,
+ * more until it does. What failed must have changed nothing: the rest of the episode would tell. `clean` is false for
+ * calls that a fault leaves half done, as it would on Linux.
+ */
+#define TRY(result, clean, call)                                                                                       \
+    do {                                                                                                               \
+        begin_try(self, (clean));                                                                                      \
+        do                                                                                                             \
+            (result) = (call);                                                                                         \
+        while (fails_again(self, (result)));                                                                           \
+    } while (0)
+#define ANSWER_IF(clean, call)                                                                                         \
+    do {                                                                                                               \
+        int64_t answer;                                                                                                \
+        TRY(answer, clean, call);                                                                                      \
+        return answer;                                                                                                 \
+    } while (0)
+#define ANSWER(call) ANSWER_IF(true, call)
+
+static void begin_try(void *self, bool clean)
+{
+    struct vrift_side *side = ((struct vrift_self *)self)->side;
+    side->after = 0;
+    side->left = diff_trouble == DIFF_NO_MEMORY || (diff_trouble == DIFF_FAULTS && clean) ? 0 : UINT64_MAX;
+    side->failed = false;
+}
+
+static bool fails_again(void *self, int64_t result)
+{
+    struct vrift_side *side = ((struct vrift_self *)self)->side;
+    bool failed = side->failed;
+    side->left = UINT64_MAX;
+    side->failed = false;
+    if (!failed)
+        return false;
+    if (diff_trouble == DIFF_NO_MEMORY ? result != -VRIFT_ENOMEM && result != -VRIFT_ENOLCK : result != FAULT)
+        return false;
+    side->again++;
+    side->left = ++side->after;
+    return true;
+}
+
 static int64_t v_openat(void *self, int dirfd, const char *path, uint64_t flags, uint32_t mode)
 {
-    return vrift_openat(task_of(self), dirfd, path, flags, mode);
+    ANSWER_IF(!(flags & VRIFT_O_CREAT), vrift_openat(task_of(self), dirfd, path, flags, mode));
 }
 
 static int64_t v_openat2(void *self, int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
 {
     struct vrift_open_how how = {.size = sizeof how, .mode = (uint32_t)mode, .flags = flags, .resolve = resolve};
-    return vrift_openat2(task_of(self), dirfd, path, &how);
+    ANSWER_IF(!(flags & VRIFT_O_CREAT), vrift_openat2(task_of(self), dirfd, path, &how));
 }
 
 static int64_t v_close(void *self, int fd)
 {
-    return vrift_close(task_of(self), fd);
+    ANSWER_IF(false, vrift_close(task_of(self), fd));
 }
 
 static int64_t v_dup(void *self, int fd)
 {
-    return vrift_dup(task_of(self), fd);
+    ANSWER(vrift_dup(task_of(self), fd));
 }
 
 static int64_t v_dup3(void *self, int fd, int fd2, uint64_t flags)
 {
-    return vrift_dup3(task_of(self), fd, fd2, flags);
+    ANSWER_IF(false, vrift_dup3(task_of(self), fd, fd2, flags));
 }
 
 static int64_t v_read(void *self, int fd, void *buf, size_t len)
@@ -70,7 +119,7 @@ static int64_t v_writev(void *self, int fd, const struct vrift_iovec *iov, uint3
 
 static int64_t v_pread(void *self, int fd, void *buf, size_t len, uint64_t offset)
 {
-    return vrift_pread(task_of(self), fd, buf, len, offset);
+    ANSWER(vrift_pread(task_of(self), fd, buf, len, offset));
 }
 
 static int64_t v_pwrite(void *self, int fd, const void *buf, size_t len, uint64_t offset)
@@ -80,22 +129,22 @@ static int64_t v_pwrite(void *self, int fd, const void *buf, size_t len, uint64_
 
 static int64_t v_lseek(void *self, int fd, int64_t offset, int whence)
 {
-    return vrift_lseek(task_of(self), fd, offset, whence);
+    ANSWER(vrift_lseek(task_of(self), fd, offset, whence));
 }
 
 static int64_t v_ftruncate(void *self, int fd, int64_t length)
 {
-    return vrift_ftruncate(task_of(self), fd, (uint64_t)length);
+    ANSWER(vrift_ftruncate(task_of(self), fd, (uint64_t)length));
 }
 
 static int64_t v_truncate(void *self, const char *path, int64_t length)
 {
-    return vrift_truncate(task_of(self), path, (uint64_t)length);
+    ANSWER(vrift_truncate(task_of(self), path, (uint64_t)length));
 }
 
 static int64_t v_fsync(void *self, int fd)
 {
-    return vrift_fsync(task_of(self), fd);
+    ANSWER(vrift_fsync(task_of(self), fd));
 }
 
 static int64_t fill(int64_t result, const struct vrift_stat *st, struct diff_facts *out)
@@ -122,88 +171,92 @@ static int64_t fill(int64_t result, const struct vrift_stat *st, struct diff_fac
 static int64_t v_statat(void *self, int dirfd, const char *path, uint64_t flags, struct diff_facts *out)
 {
     struct vrift_stat st;
-    return fill(vrift_statat(task_of(self), dirfd, path, flags, &st), &st, out);
+    int64_t result;
+    TRY(result, true, vrift_statat(task_of(self), dirfd, path, flags, &st));
+    return fill(result, &st, out);
 }
 
 static int64_t v_fstat(void *self, int fd, struct diff_facts *out)
 {
     struct vrift_stat st;
-    return fill(vrift_fstat(task_of(self), fd, &st), &st, out);
+    int64_t result;
+    TRY(result, true, vrift_fstat(task_of(self), fd, &st));
+    return fill(result, &st, out);
 }
 
 static int64_t v_mkdirat(void *self, int dirfd, const char *path, uint32_t mode)
 {
-    return vrift_mkdirat(task_of(self), dirfd, path, mode);
+    ANSWER(vrift_mkdirat(task_of(self), dirfd, path, mode));
 }
 
 static int64_t v_mknodat(void *self, int dirfd, const char *path, uint32_t mode, uint32_t maj, uint32_t min)
 {
-    return vrift_mknodat(task_of(self), dirfd, path, mode, VRIFT_MKDEV(maj, min));
+    ANSWER(vrift_mknodat(task_of(self), dirfd, path, mode, VRIFT_MKDEV(maj, min)));
 }
 
 static int64_t v_unlinkat(void *self, int dirfd, const char *path, uint64_t flags)
 {
-    return vrift_unlinkat(task_of(self), dirfd, path, flags);
+    ANSWER(vrift_unlinkat(task_of(self), dirfd, path, flags));
 }
 
 static int64_t v_renameat2(void *self, int fd, const char *path, int fd2, const char *path2, uint64_t flags)
 {
-    return vrift_renameat2(task_of(self), fd, path, fd2, path2, flags);
+    ANSWER_IF(!(flags & VRIFT_RENAME_WHITEOUT), vrift_renameat2(task_of(self), fd, path, fd2, path2, flags));
 }
 
 static int64_t v_linkat(void *self, int fd, const char *path, int fd2, const char *path2, uint64_t flags)
 {
-    return vrift_linkat(task_of(self), fd, path, fd2, path2, flags);
+    ANSWER(vrift_linkat(task_of(self), fd, path, fd2, path2, flags));
 }
 
 static int64_t v_symlinkat(void *self, const char *target, int dirfd, const char *path)
 {
-    return vrift_symlinkat(task_of(self), target, dirfd, path);
+    ANSWER(vrift_symlinkat(task_of(self), target, dirfd, path));
 }
 
 static int64_t v_readlinkat(void *self, int dirfd, const char *path, char *buf, size_t len)
 {
-    return vrift_readlinkat(task_of(self), dirfd, path, buf, len);
+    ANSWER(vrift_readlinkat(task_of(self), dirfd, path, buf, len));
 }
 
 static int64_t v_fchmodat(void *self, int dirfd, const char *path, uint32_t mode, uint64_t flags)
 {
-    return vrift_fchmodat(task_of(self), dirfd, path, mode, flags);
+    ANSWER(vrift_fchmodat(task_of(self), dirfd, path, mode, flags));
 }
 
 static int64_t v_fchownat(void *self, int dirfd, const char *path, uint32_t uid, uint32_t gid, uint64_t flags)
 {
-    return vrift_fchownat(task_of(self), dirfd, path, uid, gid, flags);
+    ANSWER(vrift_fchownat(task_of(self), dirfd, path, uid, gid, flags));
 }
 
 static int64_t v_utimensat(void *self, int dirfd, const char *path, const struct vrift_timespec *times, uint64_t flags)
 {
-    return vrift_utimensat(task_of(self), dirfd, path, times, flags);
+    ANSWER(vrift_utimensat(task_of(self), dirfd, path, times, flags));
 }
 
 static int64_t v_faccessat(void *self, int dirfd, const char *path, uint32_t mode, uint64_t flags)
 {
-    return vrift_faccessat(task_of(self), dirfd, path, mode, flags);
+    ANSWER(vrift_faccessat(task_of(self), dirfd, path, mode, flags));
 }
 
 static int64_t v_chdir(void *self, const char *path)
 {
-    return vrift_chdir(task_of(self), path);
+    ANSWER(vrift_chdir(task_of(self), path));
 }
 
 static int64_t v_fchdir(void *self, int fd)
 {
-    return vrift_fchdir(task_of(self), fd);
+    ANSWER(vrift_fchdir(task_of(self), fd));
 }
 
 static int64_t v_chroot(void *self, const char *path)
 {
-    return vrift_chroot(task_of(self), path);
+    ANSWER(vrift_chroot(task_of(self), path));
 }
 
 static int64_t v_getcwd(void *self, char *buf, size_t len)
 {
-    return vrift_getcwd(task_of(self), buf, len);
+    ANSWER(vrift_getcwd(task_of(self), buf, len));
 }
 
 static int64_t v_umask(void *self, uint32_t mask)
@@ -238,7 +291,8 @@ static int64_t v_become(void *self, uint32_t which)
 static int64_t v_getdents(void *self, int fd, size_t size, struct diff_listing *listing)
 {
     static uint64_t buf[8192];
-    int64_t got = vrift_getdents(task_of(self), fd, buf, size, 0);
+    int64_t got;
+    TRY(got, true, vrift_getdents(task_of(self), fd, buf, size, 0));
     if (got < 0)
         return got;
     uint32_t before = listing->count;
@@ -256,34 +310,34 @@ static int64_t v_getdents(void *self, int fd, size_t size, struct diff_listing *
 
 static int64_t v_statfs(void *self, int dirfd, const char *path, struct vrift_statfs *out)
 {
-    return vrift_statfs(task_of(self), dirfd, path, out);
+    ANSWER(vrift_statfs(task_of(self), dirfd, path, out));
 }
 
 static int64_t v_setxattr(void *self, int dirfd, const char *path, const char *name, const void *value, size_t len,
                           uint64_t flags)
 {
-    return vrift_setxattrat(task_of(self), dirfd, path, name, value, len, flags);
+    ANSWER(vrift_setxattrat(task_of(self), dirfd, path, name, value, len, flags));
 }
 
 static int64_t v_getxattr(void *self, int dirfd, const char *path, const char *name, void *buf, size_t len,
                           uint64_t flags)
 {
-    return vrift_getxattrat(task_of(self), dirfd, path, name, buf, len, flags);
+    ANSWER(vrift_getxattrat(task_of(self), dirfd, path, name, buf, len, flags));
 }
 
 static int64_t v_listxattr(void *self, int dirfd, const char *path, char *buf, size_t len, uint64_t flags)
 {
-    return vrift_listxattrat(task_of(self), dirfd, path, buf, len, flags);
+    ANSWER(vrift_listxattrat(task_of(self), dirfd, path, buf, len, flags));
 }
 
 static int64_t v_removexattr(void *self, int dirfd, const char *path, const char *name, uint64_t flags)
 {
-    return vrift_removexattrat(task_of(self), dirfd, path, name, flags);
+    ANSWER(vrift_removexattrat(task_of(self), dirfd, path, name, flags));
 }
 
 static int64_t v_fallocate(void *self, int fd, uint64_t mode, int64_t offset, int64_t length)
 {
-    return vrift_fallocate(task_of(self), fd, mode, offset, length);
+    ANSWER(vrift_fallocate(task_of(self), fd, mode, offset, length));
 }
 
 static int64_t v_copy_file_range(void *self, int fd, int64_t *offset, int fd2, int64_t *offset2, uint64_t count)
@@ -298,14 +352,14 @@ static int64_t v_sendfile(void *self, int to, int from, int64_t *offset, uint64_
 
 static int64_t v_flock(void *self, int fd, uint64_t operation)
 {
-    return vrift_flock(task_of(self), fd, operation, NULL);
+    ANSWER(vrift_flock(task_of(self), fd, operation, NULL));
 }
 
 static int64_t v_setlk(void *self, int fd, bool ofd, const struct diff_lock *lock)
 {
     struct vrift_lock own = {
         .size = sizeof own, .type = lock->type, .whence = lock->whence, .start = lock->start, .length = lock->length};
-    return vrift_setlk(task_of(self), fd, ofd ? VRIFT_SETLK_OFD : 0, &own, NULL);
+    ANSWER(vrift_setlk(task_of(self), fd, ofd ? VRIFT_SETLK_OFD : 0, &own, NULL));
 }
 
 static int64_t v_getlk(void *self, int fd, bool ofd, struct diff_lock *lock)
@@ -319,57 +373,57 @@ static int64_t v_getlk(void *self, int fd, bool ofd, struct diff_lock *lock)
 
 static int64_t v_fsetxattr(void *self, int fd, const char *name, const void *value, size_t len, uint64_t flags)
 {
-    return vrift_fsetxattr(task_of(self), fd, name, value, len, flags);
+    ANSWER(vrift_fsetxattr(task_of(self), fd, name, value, len, flags));
 }
 
 static int64_t v_fgetxattr(void *self, int fd, const char *name, void *buf, size_t len)
 {
-    return vrift_fgetxattr(task_of(self), fd, name, buf, len);
+    ANSWER(vrift_fgetxattr(task_of(self), fd, name, buf, len));
 }
 
 static int64_t v_flistxattr(void *self, int fd, char *buf, size_t len)
 {
-    return vrift_flistxattr(task_of(self), fd, buf, len);
+    ANSWER(vrift_flistxattr(task_of(self), fd, buf, len));
 }
 
 static int64_t v_fremovexattr(void *self, int fd, const char *name)
 {
-    return vrift_fremovexattr(task_of(self), fd, name);
+    ANSWER(vrift_fremovexattr(task_of(self), fd, name));
 }
 
 static int64_t v_setflags(void *self, int fd, uint64_t flags)
 {
-    return vrift_setflags(task_of(self), fd, "", flags, VRIFT_AT_EMPTY_PATH);
+    ANSWER(vrift_setflags(task_of(self), fd, "", flags, VRIFT_AT_EMPTY_PATH));
 }
 
 static int64_t v_getflags(void *self, int fd, uint64_t *flags)
 {
-    return vrift_getflags(task_of(self), fd, "", VRIFT_AT_EMPTY_PATH, flags);
+    ANSWER(vrift_getflags(task_of(self), fd, "", VRIFT_AT_EMPTY_PATH, flags));
 }
 
 static int64_t v_mount_move(void *self, const char *from, const char *to)
 {
-    return vrift_mount_move(task_of(self), DIFF_HERE, from, DIFF_HERE, to, 0);
+    ANSWER(vrift_mount_move(task_of(self), DIFF_HERE, from, DIFF_HERE, to, 0));
 }
 
 static int64_t v_mount(void *self, const char *path, uint32_t disk, uint64_t flags)
 {
-    return vrift_mount(task_of(self), DIFF_HERE, path, ((struct vrift_self *)self)->side->disks[disk], flags);
+    ANSWER(vrift_mount(task_of(self), DIFF_HERE, path, ((struct vrift_self *)self)->side->disks[disk], flags));
 }
 
 static int64_t v_bind(void *self, const char *from, const char *to)
 {
-    return vrift_bind(task_of(self), DIFF_HERE, from, DIFF_HERE, to, 0);
+    ANSWER(vrift_bind(task_of(self), DIFF_HERE, from, DIFF_HERE, to, 0));
 }
 
 static int64_t v_remount(void *self, const char *path, uint64_t flags)
 {
-    return vrift_remount(task_of(self), DIFF_HERE, path, flags);
+    ANSWER(vrift_remount(task_of(self), DIFF_HERE, path, flags));
 }
 
 static int64_t v_umount(void *self, const char *path, uint64_t flags)
 {
-    return vrift_umount(task_of(self), DIFF_HERE, path, flags);
+    ANSWER(vrift_umount(task_of(self), DIFF_HERE, path, flags));
 }
 
 static int64_t v_fork(void *self, uint32_t slot)
@@ -377,12 +431,12 @@ static int64_t v_fork(void *self, uint32_t slot)
     struct vrift_side *side = ((struct vrift_self *)self)->side;
     vrift_task_free(side->tasks[slot]);
     side->tasks[slot] = NULL;
-    return vrift_task_fork(task_of(self), &side->tasks[slot]);
+    ANSWER(vrift_task_fork(task_of(self), &side->tasks[slot]));
 }
 
 static int64_t v_drop_caches(void *self)
 {
-    return vrift_vfs_drop_caches(((struct vrift_self *)self)->side->vfs);
+    ANSWER(vrift_vfs_drop_caches(((struct vrift_self *)self)->side->vfs));
 }
 
 const struct diff_calls diff_vrift_calls = {
@@ -450,33 +504,55 @@ const struct diff_calls diff_vrift_calls = {
 
 /* -- The world of an episode -------------------------------------------------------------------------------------- */
 
+/* Counts down; true when it is time to fail, once. */
+static bool must_fail(struct vrift_side *side)
+{
+    if (side->left == UINT64_MAX)
+        return false;
+    if (side->left-- > 0)
+        return false;
+    side->left = UINT64_MAX;
+    side->failed = true;
+    return true;
+}
+
 static void *VRIFT_CALLBACK count_malloc(size_t size, void *payload)
 {
+    struct vrift_side *side = payload;
+    if (diff_trouble == DIFF_NO_MEMORY && must_fail(side))
+        return NULL;
     void *block = malloc(size);
-    if (block)
-        ++*(int64_t *)payload;
+    side->blocks += block ? 1 : 0;
     return block;
 }
 
 static void *VRIFT_CALLBACK count_realloc(void *pointer, size_t size, void *payload)
 {
+    struct vrift_side *side = payload;
+    if (diff_trouble == DIFF_NO_MEMORY && must_fail(side))
+        return NULL;
     void *block = realloc(pointer, size);
-    if (block && !pointer)
-        ++*(int64_t *)payload;
+    side->blocks += block && !pointer ? 1 : 0;
     return block;
 }
 
 static void VRIFT_CALLBACK count_free(void *pointer, void *payload)
 {
-    if (pointer)
-        --*(int64_t *)payload;
+    struct vrift_side *side = payload;
+    side->blocks -= pointer ? 1 : 0;
     free(pointer);
+}
+
+static int32_t VRIFT_CALLBACK inject(const char *slot, void *payload)
+{
+    (void)slot;
+    return must_fail(payload) ? FAULT : 0;
 }
 
 static int32_t begin(struct vrift_side *side)
 {
     struct vrift_allocator allocator = {.size = sizeof allocator,
-                                        .payload = &side->blocks,
+                                        .payload = side,
                                         .malloc_fn = count_malloc,
                                         .realloc_fn = count_realloc,
                                         .free_fn = count_free};
@@ -485,6 +561,7 @@ static int32_t begin(struct vrift_side *side)
     struct vrift_task_options limits = {.size = sizeof limits, .max_files = DIFF_FILES};
     vrift_sb *root;
     vrift_ns *ns;
+    side->left = UINT64_MAX;
     int32_t error = vrift_vfs_new(&options, &side->vfs);
     for (int i = 0; i < DIFF_DISKS && !error; i++)
         error = vrift_mem_new(side->vfs, &memory, &side->disks[i]);
@@ -530,9 +607,12 @@ static int run_vrift(struct diff_shared *shared)
         runs[i] = (struct diff_run){&diff_vrift_calls, &selves[i], shared->vrift, 0};
         diff_run_begin(&runs[i]);
     }
+    if (diff_trouble == DIFF_FAULTS)
+        vrift_vfs_set_fault(side.vfs, inject, &side);
     for (uint32_t i = 0; i < shared->count; i++)
         diff_run_step(&runs[shared->steps[i].task], shared->steps, i);
     end(&side);
+    atomic_fetch_add(&shared->tried_again, side.again);
     return side.blocks ? 5 : 0;
 }
 
