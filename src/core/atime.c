@@ -8,9 +8,9 @@
 
 #define A_DAY (INT64_C(24) * 60 * 60)
 
-/* Packed as vr_inode.times are. */
+/* Packed as vr_inode.times are, which makes them numbers that can be compared: two's complement, 34 and 30 bits. */
 struct times {
-    uint64_t access, modification, change;
+    int64_t access, modification, change;
 };
 
 /* What is cached, if all of it lies in the inode itself. */
@@ -18,46 +18,55 @@ static bool cached_times(struct vr_inode *inode, struct times *out)
 {
     uint32_t seq = atomic_load_explicit(&inode->attr_seq, memory_order_acquire);
     uint8_t forms = atomic_load_explicit(&inode->forms, memory_order_acquire);
-    out->access = atomic_load_explicit(&inode->times[0], memory_order_acquire);
-    out->modification = atomic_load_explicit(&inode->times[1], memory_order_acquire);
-    out->change = atomic_load_explicit(&inode->times[2], memory_order_acquire);
+    out->access = (int64_t)atomic_load_explicit(&inode->times[0], memory_order_acquire);
+    out->modification = (int64_t)atomic_load_explicit(&inode->times[1], memory_order_acquire);
+    out->change = (int64_t)atomic_load_explicit(&inode->times[2], memory_order_acquire);
     return !(seq & 1) && forms & VR_FORM_KNOWN && !(forms & VR_FORM_REST) && inode->sb->attrs_stable &&
            atomic_load_explicit(&inode->attr_seq, memory_order_relaxed) == seq;
 }
 
-static uint64_t packed(const struct vrift_timespec *time)
+static int64_t packed(const struct vrift_timespec *time)
 {
-    return time->sec < 0 ? 0 : (uint64_t)time->sec << 30 | time->nsec;
+    const int64_t limit = INT64_C(1) << 33;
+    int64_t sec = time->sec < -limit ? -limit : time->sec >= limit ? limit - 1 : time->sec;
+    return (int64_t)((uint64_t)sec << 30 | time->nsec);
 }
 
 /* As relatime_need_update() of Linux. */
-static bool is_old(struct vr_inode *inode, uint32_t how)
+static enum vr_atime is_old(struct vr_inode *inode, uint32_t how)
 {
     struct times times;
     struct vrift_timespec now;
     if (!cached_times(inode, &times)) {
         struct vrift_stat attr;
         if (!(how & VR_ATIME_ASK) && !vr_inode_attr_get(inode, 0, &attr))
-            return true; /* it was changed, which most likely is later than it was read */
+            return VR_ATIME_UNKNOWN;
         if (how & VR_ATIME_ASK && vr_inode_getattr(inode, vr_inode_now(inode->sb), &attr))
-            return false;
+            return VR_ATIME_KEEP;
         times = (struct times){packed(&attr.atime), packed(&attr.mtime), packed(&attr.ctime)};
     }
     if (times.modification >= times.access || times.change >= times.access)
-        return true;
+        return VR_ATIME_STAMP;
     if (!(how & VR_ATIME_DAY))
-        return false;
+        return VR_ATIME_KEEP;
     vr_os_file_time(&now);
-    return now.sec - (int64_t)(times.access >> 30) >= A_DAY;
+    return now.sec - (times.access - (times.access & ((1 << 30) - 1))) / (1 << 30) >= A_DAY ? VR_ATIME_STAMP
+                                                                                            : VR_ATIME_KEEP;
 }
 
-bool vr_atime_due(const struct vr_mount *mount, struct vr_inode *inode, uint32_t how)
+enum vr_atime vr_atime_due(const struct vr_mount *mount, struct vr_inode *inode, uint32_t how)
 {
     uint32_t flags = atomic_load_explicit(&mount->flags, memory_order_relaxed);
     if (flags & (VRIFT_MOUNT_NOATIME | VRIFT_MOUNT_RDONLY) || vr_perm_is(inode, VR_MODE_NOATIME) ||
         (flags & VRIFT_MOUNT_NODIRATIME && vr_is_dir(inode)) || inode->sb->read_only)
-        return false;
-    return !(flags & VRIFT_MOUNT_RELATIME) || is_old(inode, how);
+        return VR_ATIME_KEEP;
+    return flags & VRIFT_MOUNT_RELATIME ? is_old(inode, how) : VR_ATIME_STAMP;
+}
+
+void vr_atime_stamp_old(struct vr_inode *inode)
+{
+    if (is_old(inode, VR_ATIME_ASK | VR_ATIME_DAY) == VR_ATIME_STAMP)
+        vr_atime_stamp(inode);
 }
 
 void vr_atime_stamp(struct vr_inode *inode)

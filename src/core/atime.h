@@ -8,16 +8,23 @@
 
 #include "core/object.h"
 
-#define VR_ATIME_ASK 1u /* the backend, if the attributes are not known; else it is stamped once too often then */
+#define VR_ATIME_ASK 1u /* the backend, if the attributes are not known */
 #define VR_ATIME_DAY 2u /* whether the last stamp is a day old, which costs a look at the clock */
 
-/* Whether reading an inode through a mount is to be stamped, as far as the flags let it find out. */
-bool vr_atime_due(const struct vr_mount *mount, struct vr_inode *inode, uint32_t flags);
+/* What reading an inode does to its access time. */
+enum vr_atime {
+    VR_ATIME_KEEP,
+    VR_ATIME_STAMP,
+    VR_ATIME_UNKNOWN, /* its times are not known, and may not be asked for; then it is for vr_atime_stamp_old() */
+};
 
-/* False at once where the backend sees to it. */
-static inline bool vr_atime_wanted(const struct vr_mount *mount, struct vr_inode *inode, uint32_t flags)
+/* Whether reading an inode through a mount is to be stamped, as far as the flags let it find out. */
+enum vr_atime vr_atime_due(const struct vr_mount *mount, struct vr_inode *inode, uint32_t flags);
+
+/* Kept where the backend sees to it. */
+static inline enum vr_atime vr_atime_wanted(const struct vr_mount *mount, struct vr_inode *inode, uint32_t flags)
 {
-    return inode->sb->ops.touch && vr_atime_due(mount, inode, flags);
+    return inode->sb->ops.touch ? vr_atime_due(mount, inode, flags) : VR_ATIME_KEEP;
 }
 
 /* May it ever be, as things are? */
@@ -29,12 +36,14 @@ static inline bool vr_atime_may_be(const struct vr_mount *mount, const struct vr
 
 /* Without locks that a backend call must not have: stamps it. */
 void vr_atime_stamp(struct vr_inode *inode);
+/* Likewise, if by now it is known to be due by the rule of VRIFT_MOUNT_RELATIME. */
+void vr_atime_stamp_old(struct vr_inode *inode);
 
 /* What a path leads to was read. */
 static inline void vr_atime_touch(const struct vr_path *path, uint32_t flags)
 {
     struct vr_inode *inode = path->dentry->inode;
-    if (vr_atime_wanted(path->mount, inode, flags))
+    if (vr_atime_wanted(path->mount, inode, flags) == VR_ATIME_STAMP)
         vr_atime_stamp(inode);
 }
 

@@ -97,22 +97,25 @@ static int32_t VRIFT_CALLBACK take_entry(const struct vrift_dir_entry *entry, vo
     return 0;
 }
 
-static uint64_t ino_of(struct vr_inode *inode)
+static int32_t ino_of(struct vr_inode *inode, uint64_t *ino)
 {
     struct vrift_stat st;
-    return vr_inode_getattr(inode, vr_inode_now(inode->sb), &st) ? 0 : st.ino;
+    int32_t error = vr_inode_getattr(inode, vr_inode_now(inode->sb), &st);
+    if (!error)
+        *ino = st.ino;
+    return error;
 }
 
-static uint64_t parent_ino(vrift_file *file)
+static int32_t parent_ino(vrift_file *file, uint64_t *ino)
 {
     struct vr_dentry *dentry = file->path.dentry;
     vr_dcache_read_begin(file->vfs);
     struct vr_dentry *parent = dentry->parent;
     vr_dcache_ref(parent);
     vr_dcache_read_end(file->vfs);
-    uint64_t ino = ino_of(parent->inode);
+    int32_t error = ino_of(parent->inode, ino);
     vr_dcache_unref(parent);
-    return ino;
+    return error;
 }
 
 /*
@@ -131,6 +134,23 @@ static void learn_completeness(vrift_file *file, uint64_t listed)
     vr_dcache_write_end(sb->vfs);
 }
 
+static int32_t put_dots(vrift_file *file, struct filling *filling)
+{
+    uint64_t ino;
+    int32_t error = 0;
+    if (filling->position == 0) {
+        error = ino_of(file->path.dentry->inode, &ino);
+        if (!error)
+            put(filling, ".", 1, ino, VRIFT_DT_DIR, COOKIE_DOT, NULL);
+    }
+    if (filling->position == COOKIE_DOT) {
+        error = parent_ino(file, &ino);
+        if (!error)
+            put(filling, "..", 2, ino, VRIFT_DT_DIR, COOKIE_DOTDOT, NULL);
+    }
+    return error;
+}
+
 /* With the position locked. */
 static int64_t fill(vrift_file *file, struct filling *filling)
 {
@@ -142,18 +162,14 @@ static int64_t fill(vrift_file *file, struct filling *filling)
         uint64_t finished = atomic_load(&sb->finished);
         file->listed_token = atomic_load(&sb->started);
         file->listed = file->listed_token == finished ? 0 : UINT64_MAX;
-        if (!put(filling, ".", 1, ino_of(inode), VRIFT_DT_DIR, COOKIE_DOT, NULL))
-            return -VRIFT_EINVAL;
     }
-    if (filling->position == COOKIE_DOT)
-        put(filling, "..", 2, parent_ino(file), VRIFT_DT_DIR, COOKIE_DOTDOT, NULL);
     uint32_t end = 0;
-    int32_t error = 0;
+    int32_t error = put_dots(file, filling);
     /* Whose name is on its way out or in is listed as the cache will show it: nobody sees a list and then the name. */
     vr_inode_lock_shared(inode, VR_RANK_DIR);
-    if (atomic_load(&inode->unlinked))
+    if (!error && atomic_load(&inode->unlinked))
         error = -VRIFT_ENOENT;
-    else if (!filling->full)
+    else if (!error && !filling->full)
         error = vr_dispatch_readdir(inode, filling->position - COOKIE_DOTDOT, filling->stats ? VRIFT_STAT_ALL : 0,
                                     take_entry, filling, &end);
     vr_inode_unlock(inode, VR_RANK_DIR);

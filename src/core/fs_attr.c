@@ -71,11 +71,29 @@ int32_t vrift_statat(vrift_task *task, int32_t dirfd, const char *path, uint64_t
     return result;
 }
 
+static uint32_t permissions_of(const struct vr_inode *inode)
+{
+    return atomic_load_explicit(&inode->mode, memory_order_relaxed) & 07777;
+}
+
 /* -- Changing ------------------------------------------------------------------------------------------------------ */
 
 /* Fills in what is to be changed, with the inode locked. */
 typedef int32_t (*prepare_fn)(const vrift_cred *cred, struct vr_inode *inode, const void *wanted,
                               struct vrift_setattr *set);
+
+/* The ACL goes first, since that may want memory: what fails changes nothing. */
+static int32_t change_locked(struct vr_inode *inode, const struct vrift_setattr *set)
+{
+    uint32_t before = permissions_of(inode);
+    int32_t error = set->mask & VRIFT_SET_MODE ? vr_acl_follow_mode(inode, set->mode) : 0;
+    if (error)
+        return error;
+    error = vr_inode_setattr(inode, NULL, set);
+    if (error && set->mask & VRIFT_SET_MODE)
+        (void)vr_acl_follow_mode(inode, before);
+    return error;
+}
 
 static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepare_fn prepare, const void *wanted)
 {
@@ -88,10 +106,8 @@ static int32_t change(const struct vr_path *path, const vrift_cred *cred, prepar
     error = vr_perm_refresh(inode);
     if (!error)
         error = prepare(cred, inode, wanted, &set);
-    if (!error && set.mask & VRIFT_SET_MODE)
-        error = vr_acl_follow_mode(inode, set.mode);
     if (!error)
-        error = vr_inode_setattr(inode, NULL, &set);
+        error = change_locked(inode, &set);
     if (!error)
         vr_watch_dentry(path->dentry, vr_watch_of_setattr(&set));
     vr_inode_unlock(inode, VR_RANK_CHILD);
@@ -120,11 +136,6 @@ static int32_t change_at(vrift_task *task, int32_t dirfd, const char *path, uint
     int32_t result;
     VR_WALK_RETRY(result, change_at_once(task, dirfd, path, flags, prepare, wanted));
     return result;
-}
-
-static uint32_t permissions_of(const struct vr_inode *inode)
-{
-    return atomic_load_explicit(&inode->mode, memory_order_relaxed) & 07777;
 }
 
 static int32_t prepare_mode(const vrift_cred *cred, struct vr_inode *inode, const void *wanted,

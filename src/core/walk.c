@@ -93,6 +93,7 @@ static void rewind_to_mark(struct vr_walk *walk)
     while (walk->link_count > mark->link_count)
         vr_inode_unref(walk->links[--walk->link_count]);
     walk->read_links &= (1ULL << walk->link_count) - 1;
+    walk->doubtful_links &= (1ULL << walk->link_count) - 1;
     walk->at_parent = false;
     walk->flags = mark->flags;
     walk->p = mark->p;
@@ -443,6 +444,8 @@ void vr_walk_end(struct vr_walk *walk)
     for (uint32_t i = 0; i < walk->link_count; i++) {
         if (walk->read_links >> i & 1)
             vr_atime_stamp(walk->links[i]);
+        else if (walk->doubtful_links >> i & 1)
+            vr_atime_stamp_old(walk->links[i]);
         vr_inode_unref(walk->links[i]);
     }
     if (walk->anchored) {

@@ -72,6 +72,7 @@ struct vr_walk {
     uint32_t followed;               /* symlinks so far */
     uint32_t link_count;             /* of links */
     uint64_t read_links;             /* bit n: reading links[n] is to be stamped */
+    uint64_t doubtful_links;         /* likewise, if it turns out to be due */
     const struct vr_inode *searched; /* outside a read section it was found that this directory may be searched */
     /* Where names are not stable: this inode's permissions are as new as they must be, as a name led to it, or asked for. */
     const struct vr_inode *confirmed;

@@ -141,8 +141,11 @@ static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link, str
     walk->links[walk->link_count++] = inode;
     if (!vr_walkpass_valid(walk))
         return VR_WALK_TORN;
-    if (vr_atime_wanted(link->mount, inode, VR_ATIME_DAY))
+    enum vr_atime due = vr_atime_wanted(link->mount, inode, VR_ATIME_DAY);
+    if (due == VR_ATIME_STAMP)
         walk->read_links |= 1ULL << (walk->link_count - 1);
+    else if (due == VR_ATIME_UNKNOWN)
+        walk->doubtful_links |= 1ULL << (walk->link_count - 1);
     if (vr_atime_may_be(link->mount, inode))
         walk->aged = true;
     walk->followed++;
