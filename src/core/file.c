@@ -157,9 +157,9 @@ static int64_t read_on(vrift_task *task, int32_t fd, const struct vrift_iovec *i
     if (result)
         return result;
     result = vr_file_readable(file);
-    bool nothing = result == -VRIFT_EISDIR && !single && !sum_of(iov, count);
     if (!result)
         result = check_buffers(iov, count);
+    bool nothing = !single && (!result || result == -VRIFT_EISDIR) && !sum_of(iov, count);
     if (nothing) {
         result = 0;
     } else if (!result && file->pipe) {

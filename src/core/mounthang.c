@@ -168,7 +168,8 @@ static int32_t hang_from(vrift_task *task, int32_t old_dirfd, const char *old_pa
     int32_t error = vr_mountwalk(task, new_dirfd, new_path, VR_WALK_FOLLOW, &at);
     if (error)
         return error;
-    error = vr_walk_path(task, old_dirfd, old_path, VR_WALK_FOLLOW, &hanging.from);
+    /* mount(2) finds a source that is named "" before it walks there. */
+    error = *old_path ? vr_walk_path(task, old_dirfd, old_path, VR_WALK_FOLLOW, &hanging.from) : -VRIFT_EINVAL;
     if (!error) {
         error = attempt == try_move && !is_movable(&hanging.from, &at)
                     ? -VRIFT_EINVAL

@@ -87,17 +87,16 @@ extern const uint8_t diff_first_cred[DIFF_PROCESSES];
 /* -- The log ------------------------------------------------------------------------------------------------------ */
 
 enum diff_token_kind {
-    DIFF_STEP,       /* value: index of the step that follows */
-    DIFF_RESULT,     /* value: what a call answered */
-    DIFF_LENIENT,    /* a result where -EAGAIN of either side means nothing */
-    DIFF_PRIVILEGED, /* a result where -EPERM of libvrift stands for any error */
-    DIFF_NUMBER,     /* must be equal */
-    DIFF_INODE,      /* value, extra: device, number; one to one between the sides */
-    DIFF_MOUNT,      /* value: id of a mount; one to one */
-    DIFF_TIME,       /* value, extra: seconds, nanoseconds; equal if set by a call, else later than the test's start */
-    DIFF_MOVED,      /* likewise, and whether it moved since last seen must be the same */
-    DIFF_BYTES,      /* value: how many; they follow */
-    DIFF_DIED,       /* this side ended early; value: why */
+    DIFF_STEP,    /* value: index of the step that follows */
+    DIFF_RESULT,  /* value: what a call answered */
+    DIFF_LENIENT, /* a result where -EAGAIN of either side means nothing */
+    DIFF_NUMBER,  /* must be equal */
+    DIFF_INODE,   /* value, extra: device, number; one to one between the sides */
+    DIFF_MOUNT,   /* value: id of a mount; one to one */
+    DIFF_TIME,    /* value, extra: seconds, nanoseconds; equal if set by a call, else later than the test's start */
+    DIFF_MOVED,   /* likewise, and whether it moved since last seen must be the same */
+    DIFF_BYTES,   /* value: how many; they follow */
+    DIFF_DIED,    /* this side ended early; value: why */
 };
 
 struct diff_token {

@@ -107,8 +107,6 @@ static bool same(struct comparison *comparison, const struct diff_token *k, cons
         return pair_of(comparison->mounts, kernel, vrift);
     case DIFF_LENIENT:
         return k->value == v->value || (int64_t)k->value == -VRIFT_EAGAIN || (int64_t)v->value == -VRIFT_EAGAIN;
-    case DIFF_PRIVILEGED:
-        return k->value == v->value || ((int64_t)k->value < 0 && (int64_t)v->value < 0);
     case DIFF_TIME:
         /* A stamp that cannot be set is no error of the call. */
         return (k->what[0] == 'a' && diff_trouble == DIFF_FAULTS) || same_time(k, v);

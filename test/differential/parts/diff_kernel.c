@@ -497,13 +497,18 @@ static int64_t k_mount(void *self, const char *path, uint32_t disk, uint64_t fla
     limit_files(1000);
     int tree =
         (int)syscall(428 /* open_tree */, DIFF_FIRST_DISK + (int)disk, "", AT_EMPTY_PATH | 1 /* OPEN_TREE_CLONE */);
+    struct statx there;
     int64_t result = answer(tree);
+    if (result == -VRIFT_EPERM && statx(AT_FDCWD, path, 0, STATX_TYPE, &there) < 0)
+        result = answer(-1); /* mount(2) walks first */
     if (tree >= 0 && is_mounted_there(path, DIFF_FIRST_DISK + (int)disk)) {
         result = -VRIFT_EBUSY;
         close(tree);
     } else if (tree >= 0) {
         result = answer(syscall(429 /* move_mount */, tree, "", AT_FDCWD, path,
                                 4 /* MOVE_MOUNT_F_EMPTY_PATH */ | 0x10 /* MOVE_MOUNT_T_SYMLINKS */));
+        if (result == -VRIFT_EINVAL && statx(AT_FDCWD, path, 0, STATX_TYPE, &there) == 0 && !S_ISDIR(there.stx_mode))
+            result = -VRIFT_ENOTDIR; /* as mount(2) puts it */
         close(tree);
     }
     limit_files(DIFF_FILES);

@@ -172,12 +172,6 @@ void diff_run_removexattr(struct diff_run *run, const struct diff_step *step)
 
 /* -- Mounts -------------------------------------------------------------------------------------------------------- */
 
-/* The kernel looks the place up before it asks for the privilege, libvrift does not yet. */
-static void result_of_mounting(struct diff_run *run, int64_t result)
-{
-    diff_log(run->log, "result", DIFF_PRIVILEGED, (uint64_t)result, 0);
-}
-
 void diff_choose_mount(struct diff_random *random, struct diff_step *step)
 {
     diff_choose_path(random, step);
@@ -189,7 +183,7 @@ void diff_run_mount(struct diff_run *run, const struct diff_step *step)
     /* Where a walk starts may be covered: then the kernel's side could not tell what mount(2) would say. */
     if (strspn(step->path, "./") == strlen(step->path) && !strstr(step->path, ".."))
         return;
-    result_of_mounting(run, CALL(mount, PATH(step), (uint32_t)step->a, 0));
+    RESULT(mount, PATH(step), (uint32_t)step->a, 0);
     diff_look(run, step, false);
 }
 
@@ -201,7 +195,7 @@ void diff_choose_bind(struct diff_random *random, struct diff_step *step)
 
 void diff_run_bind(struct diff_run *run, const struct diff_step *step)
 {
-    result_of_mounting(run, CALL(bind, PATH(step), PATH2(step)));
+    RESULT(bind, PATH(step), PATH2(step));
     diff_look_at_second(run, step);
 }
 
@@ -235,7 +229,7 @@ void diff_run_remount(struct diff_run *run, const struct diff_step *step)
 {
     if (is_root(run, PATH(step)))
         return;
-    result_of_mounting(run, CALL(remount, PATH(step), step->a));
+    RESULT(remount, PATH(step), step->a);
     diff_look(run, step, false);
 }
 
@@ -249,13 +243,15 @@ void diff_run_umount(struct diff_run *run, const struct diff_step *step)
 {
     if (is_root(run, PATH(step)))
         return;
-    result_of_mounting(run, CALL(umount, PATH(step), step->a));
+    RESULT(umount, PATH(step), step->a);
     diff_look(run, step, false);
 }
 
 void diff_run_mount_move(struct diff_run *run, const struct diff_step *step)
 {
-    result_of_mounting(run, CALL(mount_move, PATH(step), PATH2(step)));
+    if (is_root(run, PATH(step)))
+        return; /* the kernel's root here lies on another one, out of sight */
+    RESULT(mount_move, PATH(step), PATH2(step));
     diff_look(run, step, false);
     diff_look_at_second(run, step);
 }
