@@ -253,7 +253,7 @@ static int32_t check_send(const struct transfer *transfer, int64_t from, int64_t
     int32_t error = vr_file_writable(transfer->out);
     if (error)
         return error;
-    if (is_fifo(transfer->in) || (*count && !vr_is_file(transfer->in->path.dentry->inode)))
+    if (is_fifo(transfer->in))
         return -VRIFT_EINVAL;
     if (is_fifo(transfer->out))
         return 0;
@@ -272,8 +272,13 @@ static int64_t send(struct transfer *transfer, int32_t out_fd, int64_t *offset, 
     int64_t from = offset ? *offset : position_of(transfer->in);
     int64_t to = position_of(transfer->out);
     error = check_send(transfer, from, to, &count);
-    if (error || !count)
+    if (error)
         return error;
+    bool is_file = vr_is_file(transfer->in->path.dentry->inode);
+    if (!count || !is_file) {
+        vr_atime_file(transfer->in); /* nothing is read, and yet it counts */
+        return count ? -VRIFT_EINVAL : 0;
+    }
     transfer->from = (uint64_t)from;
     transfer->to = (uint64_t)to;
     int64_t result = through_buffer(transfer, count, write_chunk, NULL);

@@ -65,6 +65,11 @@ void diff_run_openat2(struct diff_run *run, const struct diff_step *step)
         diff_log(run->log, "cached", DIFF_LENIENT, (uint64_t)fd, 0);
         if (fd >= 0)
             CALL(close, (int)fd);
+        /* Nor how far it came: the links on the way are read in any case. */
+        fd = CALL(openat2, step->fd, PATH(step), VRIFT_O_PATH | (step->a & (VRIFT_O_NOFOLLOW | VRIFT_O_DIRECTORY)), 0,
+                  resolve & ~VRIFT_RESOLVE_CACHED);
+        if (fd >= 0)
+            CALL(close, (int)fd);
         return;
     }
     diff_result(run, fd);

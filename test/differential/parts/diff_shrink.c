@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MOST_TRIES 600 /* runs that making one sequence small may take */
+#define MOST_TRIES 3000 /* runs that making one sequence small may take */
 #define LOG_BYTES  (48u << 20)
 
 static void *shared_memory(size_t size)
