@@ -378,6 +378,6 @@ int main(void)
         cmocka_unit_test(flags_are_kept_and_changed),
     };
     if (!kernel_is_there())
-        printf("# the kernel is not asked: only root can make namespaces\n");
+        printf("# the kernel is not asked: that takes root, a root to pivot from, and Linux 6.17\n");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

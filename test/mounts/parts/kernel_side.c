@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -296,25 +297,21 @@ static void serve(struct kernel_side *k, uint32_t me)
     _exit(0);
 }
 
-static void fail_child(const char *what)
-{
-    fprintf(stderr, "# %s: %s\n", what, strerror(errno));
-    _exit(2);
-}
-
-static void enter_world(const char *directory)
+static bool enter_world(const char *directory)
 {
     if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
-        fail_child("unshare");
+        return false;
     int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (proc < 0 || dup2(proc, PROC_FD) < 0 || close(proc) || mount("base", directory, "tmpfs", 0, "mode=0755") ||
         chdir(directory))
-        fail_child("mount");
+        return false;
+    /* Not to be had below a changed root. */
     if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
-        fail_child("pivot_root");
+        return false;
     populate("/");
     populate("/a");
     populate("/b");
+    return true;
 }
 
 /* -- In the test --------------------------------------------------------------------------------------------------- */
@@ -378,16 +375,32 @@ static void kernel_end(void *self)
     free(k);
 }
 
+static bool make_directory(char *out, size_t size)
+{
+    const char *where = getenv("TMPDIR");
+    snprintf(out, size, "%s/vrift-mounts-XXXXXX", where && *where ? where : "/tmp");
+    return mkdtemp(out);
+}
+
+/* What a umount takes along and some errors are others before 6.17, which wrote propagation anew. */
+static bool is_new_enough(void)
+{
+    struct utsname name;
+    unsigned major = 0, minor = 0;
+    return !uname(&name) && sscanf(name.release, "%u.%u", &major, &minor) == 2 && major * 1000 + minor >= 6017;
+}
+
 bool kernel_is_there(void)
 {
-    if (geteuid() != 0)
+    char directory[256];
+    int status = 1;
+    if (geteuid() != 0 || !is_new_enough() || !make_directory(directory, sizeof directory))
         return false;
     pid_t pid = fork();
     if (pid == 0)
-        _exit(unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-              mount("t", "/tmp", "tmpfs", 0, NULL));
-    int status = 1;
+        _exit(!enter_world(directory));
     waitpid(pid, &status, 0);
+    rmdir(directory);
     return status == 0;
 }
 
@@ -420,9 +433,7 @@ bool kernel_keeps_unbindable(void)
 bool kernel_side_begin(struct side *side)
 {
     struct kernel_side *k = calloc(1, sizeof *k);
-    const char *where = getenv("TMPDIR");
-    snprintf(k->directory, sizeof k->directory, "%s/vrift-mounts-XXXXXX", where && *where ? where : "/tmp");
-    if (!mkdtemp(k->directory))
+    if (!make_directory(k->directory, sizeof k->directory))
         return false;
     for (int i = 0; i < PROCESSES; i++) {
         int pair[2];
@@ -435,8 +446,9 @@ bool kernel_side_begin(struct side *side)
     if (k->pids[0] == 0) {
         for (int i = 0; i < PROCESSES; i++)
             close(k->ours[i]);
-        enter_world(k->directory);
-        serve(k, 0);
+        if (enter_world(k->directory))
+            serve(k, 0);
+        _exit(2);
     }
     *side = (struct side){.name = "the kernel", .run = kernel_run, .look = kernel_look, .end = kernel_end, .self = k};
     return true;
