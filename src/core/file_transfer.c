@@ -253,8 +253,6 @@ static int32_t check_send(const struct transfer *transfer, int64_t from, int64_t
     int32_t error = vr_file_writable(transfer->out);
     if (error)
         return error;
-    if (is_fifo(transfer->in))
-        return -VRIFT_EINVAL;
     if (is_fifo(transfer->out))
         return 0;
     return transfer->out->flags & VRIFT_O_APPEND || !is_valid_area(to, *count) ? -VRIFT_EINVAL : 0;

@@ -18,8 +18,15 @@ void diff_run_mkdir(struct diff_run *run, const struct diff_step *step)
 
 void diff_choose_mknod(struct diff_random *random, struct diff_step *step)
 {
-    static const uint32_t types[] = {
-        0, VRIFT_S_IFREG, VRIFT_S_IFREG, VRIFT_S_IFSOCK, VRIFT_S_IFCHR, VRIFT_S_IFBLK, VRIFT_S_IFDIR, VRIFT_S_IFLNK};
+    static const uint32_t types[] = {0,
+                                     VRIFT_S_IFREG,
+                                     VRIFT_S_IFIFO,
+                                     VRIFT_S_IFIFO,
+                                     VRIFT_S_IFSOCK,
+                                     VRIFT_S_IFCHR,
+                                     VRIFT_S_IFBLK,
+                                     VRIFT_S_IFDIR,
+                                     VRIFT_S_IFLNK};
     diff_choose_at(random, step);
     step->a = DIFF_PICK(random, types) | diff_some_mode(random);
     step->b = diff_chance(random, 40) ? 0 : 240; /* a number for experiments: nothing answers to it */

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -137,6 +138,7 @@ static void be_task(struct diff_shared *shared, uint32_t slot, uint32_t generati
         _exit(1);
     setrlimit(RLIMIT_NOFILE, &limit);
     alarm(PATIENCE);
+    signal(SIGPIPE, SIG_IGN);
     *process = (struct diff_process){.shared = shared, .slot = slot};
     process->run = (struct diff_run){&diff_kernel_calls, process, shared->kernel, 0};
     process->generation = generation;
