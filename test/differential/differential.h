@@ -199,6 +199,16 @@ struct diff_calls {
     int64_t (*fremovexattr)(void *self, int fd, const char *name);
     int64_t (*setflags)(void *self, int fd, uint64_t flags);
     int64_t (*getflags)(void *self, int fd, uint64_t *flags);
+    int64_t (*dupfd)(void *self, int fd, int least, uint64_t flags);
+    int64_t (*close_range)(void *self, uint32_t first, uint32_t last, uint64_t flags);
+    int64_t (*getfd)(void *self, int fd);
+    int64_t (*setfd)(void *self, int fd, uint64_t flags);
+    int64_t (*getfl)(void *self, int fd);
+    int64_t (*setfl)(void *self, int fd, uint64_t flags);
+    int64_t (*fchmod)(void *self, int fd, uint32_t mode);
+    int64_t (*fchown)(void *self, int fd, uint32_t uid, uint32_t gid);
+    int64_t (*futimens)(void *self, int fd, const struct vrift_timespec *times);
+    int64_t (*fdatasync)(void *self, int fd);
     int64_t (*mount_move)(void *self, const char *from, const char *to);
     int64_t (*mount)(void *self, const char *path, uint32_t disk, uint64_t flags);
     int64_t (*bind)(void *self, const char *from, const char *to);

@@ -459,6 +459,70 @@ static int64_t k_getflags(void *self, int fd, uint64_t *flags)
     return result;
 }
 
+static int64_t k_dupfd(void *self, int fd, int least, uint64_t flags)
+{
+    (void)self;
+    return answer(fcntl(fd, flags ? F_DUPFD_CLOEXEC : F_DUPFD, least));
+}
+
+static int64_t k_close_range(void *self, uint32_t first, uint32_t last, uint64_t flags)
+{
+    (void)self;
+    return answer(syscall(436 /* close_range */, first, last, (unsigned)flags));
+}
+
+static int64_t k_getfd(void *self, int fd)
+{
+    (void)self;
+    return answer(fcntl(fd, F_GETFD));
+}
+
+static int64_t k_setfd(void *self, int fd, uint64_t flags)
+{
+    (void)self;
+    return answer(fcntl(fd, F_SETFD, (int)flags));
+}
+
+static int64_t k_getfl(void *self, int fd)
+{
+    (void)self;
+    int64_t result = answer(fcntl(fd, F_GETFL));
+    return result < 0 ? result : result & ~0100000; /* O_LARGEFILE, which libvrift does not know */
+}
+
+static int64_t k_setfl(void *self, int fd, uint64_t flags)
+{
+    (void)self;
+    return answer(fcntl(fd, F_SETFL, (int)flags));
+}
+
+static int64_t k_fchmod(void *self, int fd, uint32_t mode)
+{
+    (void)self;
+    return answer(fchmod(fd, mode));
+}
+
+static int64_t k_fchown(void *self, int fd, uint32_t uid, uint32_t gid)
+{
+    (void)self;
+    return answer(fchown(fd, uid, gid));
+}
+
+static int64_t k_futimens(void *self, int fd, const struct vrift_timespec *times)
+{
+    (void)self;
+    struct timespec own[2] = {{0}};
+    for (int i = 0; times && i < 2; i++)
+        own[i] = (struct timespec){times[i].sec, times[i].nsec};
+    return answer(syscall(SYS_utimensat, fd, NULL, times ? own : NULL, 0));
+}
+
+static int64_t k_fdatasync(void *self, int fd)
+{
+    (void)self;
+    return answer(fdatasync(fd));
+}
+
 static int64_t k_mount_move(void *self, const char *from, const char *to)
 {
     (void)self;
@@ -601,6 +665,16 @@ const struct diff_calls diff_kernel_calls = {
     .fremovexattr = k_fremovexattr,
     .setflags = k_setflags,
     .getflags = k_getflags,
+    .dupfd = k_dupfd,
+    .close_range = k_close_range,
+    .getfd = k_getfd,
+    .setfd = k_setfd,
+    .getfl = k_getfl,
+    .setfl = k_setfl,
+    .fchmod = k_fchmod,
+    .fchown = k_fchown,
+    .futimens = k_futimens,
+    .fdatasync = k_fdatasync,
     .mount_move = k_mount_move,
     .mount = k_mount,
     .bind = k_bind,
@@ -609,37 +683,3 @@ const struct diff_calls diff_kernel_calls = {
     .fork = k_fork,
     .drop_caches = k_drop_caches,
 };
-
-uint32_t diff_protections;
-
-static void read_protection(const char *path, uint32_t one, uint32_t two)
-{
-    FILE *file = fopen(path, "r");
-    int value = file ? fgetc(file) : '0';
-    if (file)
-        fclose(file);
-    diff_protections |= value == '1' ? one : value == '2' ? one | two : 0;
-}
-
-void diff_read_protections(void)
-{
-    diff_protections = 0;
-    read_protection("/proc/sys/fs/protected_symlinks", VRIFT_PROTECT_SYMLINKS, 0);
-    read_protection("/proc/sys/fs/protected_hardlinks", VRIFT_PROTECT_HARDLINKS, 0);
-    read_protection("/proc/sys/fs/protected_regular", VRIFT_PROTECT_REGULAR, VRIFT_PROTECT_REGULAR_GROUP);
-    read_protection("/proc/sys/fs/protected_fifos", VRIFT_PROTECT_FIFOS, VRIFT_PROTECT_FIFOS_GROUP);
-    if (!diff_protections)
-        diff_protections = VRIFT_PROTECT_NOTHING;
-}
-
-bool diff_has_fine_times(void)
-{
-    struct diff_facts facts[3];
-    int fd = open("/times", O_CREAT | O_RDWR, 0600);
-    bool fine = fd >= 0;
-    for (int i = 0; i < 3 && fine; i++)
-        fine = fchmod(fd, 0600) == 0 && k_fstat(NULL, fd, &facts[i]) == 0;
-    close(fd);
-    unlink("/times");
-    return fine && facts[0].ctime.nsec != facts[1].ctime.nsec && facts[1].ctime.nsec != facts[2].ctime.nsec;
-}

@@ -401,6 +401,56 @@ static int64_t v_getflags(void *self, int fd, uint64_t *flags)
     ANSWER(vrift_getflags(task_of(self), fd, "", VRIFT_AT_EMPTY_PATH, flags));
 }
 
+static int64_t v_dupfd(void *self, int fd, int least, uint64_t flags)
+{
+    ANSWER(vrift_dupfd(task_of(self), fd, least, flags));
+}
+
+static int64_t v_close_range(void *self, uint32_t first, uint32_t last, uint64_t flags)
+{
+    ANSWER_IF(false, vrift_close_range(task_of(self), first, last, flags));
+}
+
+static int64_t v_getfd(void *self, int fd)
+{
+    ANSWER(vrift_getfd(task_of(self), fd));
+}
+
+static int64_t v_setfd(void *self, int fd, uint64_t flags)
+{
+    ANSWER(vrift_setfd(task_of(self), fd, flags));
+}
+
+static int64_t v_getfl(void *self, int fd)
+{
+    ANSWER(vrift_getfl(task_of(self), fd));
+}
+
+static int64_t v_setfl(void *self, int fd, uint64_t flags)
+{
+    ANSWER(vrift_setfl(task_of(self), fd, flags));
+}
+
+static int64_t v_fchmod(void *self, int fd, uint32_t mode)
+{
+    ANSWER(vrift_fchmod(task_of(self), fd, mode));
+}
+
+static int64_t v_fchown(void *self, int fd, uint32_t uid, uint32_t gid)
+{
+    ANSWER(vrift_fchown(task_of(self), fd, uid, gid));
+}
+
+static int64_t v_futimens(void *self, int fd, const struct vrift_timespec *times)
+{
+    ANSWER(vrift_futimens(task_of(self), fd, times));
+}
+
+static int64_t v_fdatasync(void *self, int fd)
+{
+    ANSWER(vrift_fdatasync(task_of(self), fd));
+}
+
 static int64_t v_mount_move(void *self, const char *from, const char *to)
 {
     ANSWER(vrift_mount_move(task_of(self), DIFF_HERE, from, DIFF_HERE, to, 0));
@@ -493,6 +543,16 @@ const struct diff_calls diff_vrift_calls = {
     .fremovexattr = v_fremovexattr,
     .setflags = v_setflags,
     .getflags = v_getflags,
+    .dupfd = v_dupfd,
+    .close_range = v_close_range,
+    .getfd = v_getfd,
+    .setfd = v_setfd,
+    .getfl = v_getfl,
+    .setfl = v_setfl,
+    .fchmod = v_fchmod,
+    .fchown = v_fchown,
+    .futimens = v_futimens,
+    .fdatasync = v_fdatasync,
     .mount_move = v_mount_move,
     .mount = v_mount,
     .bind = v_bind,
