@@ -319,7 +319,7 @@ static void serve(const char *path)
 {
     char tool[4200];
     find_tool(tool);
-    execl(tool, tool, "mount", "mem:", path, "-f", "-o", "allow_other,dev,suid", (char *)NULL);
+    execl(tool, tool, "mount", "mem:", path, "-f", "-o", "allow_other,suid", (char *)NULL);
     _exit(127);
 }
 
