@@ -42,7 +42,9 @@ class Side:
     """One of the two file systems, with its open files."""
 
     def __init__(self, root):
-        self.root = root.rstrip('/') + '/'
+        self.root = root.rstrip('/') + '/inner/'  # so that a symlink to .. stays within
+        os.mkdir(self.root)
+        os.chmod(self.root, 0o1777)
         self.fds = {}
 
     def ask(self, question):
