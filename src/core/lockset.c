@@ -73,8 +73,8 @@ static struct vr_lock **cut(struct vr_lock **at, const struct vr_lock *want, str
 
 void vr_lockset_apply(struct vr_lockset *set, struct vr_lock_request *request)
 {
-    struct vr_lock want = request->want; /* grows by what it is joined with, the first of which it is shown as */
-    bool joined = false;
+    struct vr_lock want = request->want; /* grows by what it is joined with */
+    bool named = false; /* by the process of the first lock that it is joined with, unless it replaced another before */
     struct vr_lock **at = &set->lists[request->list];
     while (*at && !vr_lockset_same(&(*at)->owner, &want.owner))
         at = &(*at)->next;
@@ -86,8 +86,8 @@ void vr_lockset_apply(struct vr_lockset *set, struct vr_lock_request *request)
         } else if (lock->start > want.end && !(joins && lock->start - 1 == want.end)) {
             break;
         } else if (joins) {
-            want.pid = joined ? want.pid : lock->pid;
-            joined = true;
+            want.pid = named ? want.pid : lock->pid;
+            named = true;
             want.start = lock->start < want.start ? lock->start : want.start;
             want.end = lock->end > want.end ? lock->end : want.end;
             unlink_lock(at, request);
@@ -95,6 +95,7 @@ void vr_lockset_apply(struct vr_lockset *set, struct vr_lock_request *request)
             struct vr_lock **next = cut(at, &want, request);
             if (!next)
                 break;
+            named = named || next == at;
             at = next;
         }
     }

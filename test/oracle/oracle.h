@@ -56,6 +56,7 @@ struct oracle_calls {
     int64_t (*truncate)(void *self, const char *path, uint64_t length);
     int64_t (*fstat)(void *self, int fd, struct vrift_stat *out);
     int64_t (*statat)(void *self, int dirfd, const char *path, uint64_t flags, struct vrift_stat *out);
+    int64_t (*statx)(void *self, int dirfd, const char *path, uint64_t flags, uint64_t mask, struct vrift_stat *out);
     int64_t (*mkdirat)(void *self, int dirfd, const char *path, uint32_t mode);
     int64_t (*mknodat)(void *self, int dirfd, const char *path, uint32_t mode);
     int64_t (*unlinkat)(void *self, int dirfd, const char *path, uint64_t flags);

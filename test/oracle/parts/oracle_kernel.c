@@ -215,6 +215,16 @@ static int64_t k_statat(void *self, int dirfd, const char *path, uint64_t flags,
     return fill(fstatat(dirfd, path, &st, (int)flags), &st, out);
 }
 
+static int64_t k_statx(void *self, int dirfd, const char *path, uint64_t flags, uint64_t mask, struct vrift_stat *out)
+{
+    struct statx st;
+    (void)self;
+    if (statx(dirfd, path, (int)flags, (unsigned)mask, &st) < 0)
+        return answer(-1);
+    *out = (struct vrift_stat){.mask = st.stx_mask, .mount_id = st.stx_mnt_id, .btime = {.sec = st.stx_btime.tv_sec}};
+    return 0;
+}
+
 static int64_t k_mkdirat(void *self, int dirfd, const char *path, uint32_t mode)
 {
     (void)self;
@@ -444,6 +454,7 @@ const struct oracle_calls oracle_kernel_calls = {
     .truncate = k_truncate,
     .fstat = k_fstat,
     .statat = k_statat,
+    .statx = k_statx,
     .mkdirat = k_mkdirat,
     .mknodat = k_mknodat,
     .unlinkat = k_unlinkat,

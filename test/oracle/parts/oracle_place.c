@@ -125,8 +125,38 @@ static void listing_what_is_gone(struct oracle *o)
     calls->close(o->self, fd);
 }
 
+static void statx_questions(struct oracle *o)
+{
+    const struct oracle_calls *calls = o->calls;
+    const uint64_t mask = VRIFT_STAT_BASIC | VRIFT_STAT_BTIME | VRIFT_STAT_MOUNT_ID;
+    struct vrift_stat f = {.mask = 0}, d = {.mask = 0}, m = {.mask = 0};
+    oracle_fresh(o);
+    open_at(o, AT, "f", VRIFT_O_CREAT | VRIFT_O_RDWR);
+    oracle_mkdir(o, "d");
+    oracle_mkdir(o, "m");
+    calls->bind(o->self, "d", "m");
+    int fd = open_at(o, AT, "f", VRIFT_O_PATH);
+    ASK(660, "statx with both ways to sync", calls->statx(o->self, AT, "f", VRIFT_AT_STATX_SYNC_TYPE, mask, &f));
+    ASK(661, "statx with the reserved bit of the mask", calls->statx(o->self, AT, "f", 0, 0x80000000, &f));
+    ASK(662, "statx with AT_REMOVEDIR", calls->statx(o->self, AT, "f", VRIFT_AT_REMOVEDIR, mask, &f));
+    ASK(663, "statx with AT_SYMLINK_FOLLOW", calls->statx(o->self, AT, "f", VRIFT_AT_SYMLINK_FOLLOW, mask, &f));
+    ASK(664, "statx with AT_NO_AUTOMOUNT", calls->statx(o->self, AT, "f", VRIFT_AT_NO_AUTOMOUNT, mask, &f));
+    ASK(665, "statx of an empty path", calls->statx(o->self, fd, "", 0, mask, &f));
+    ASK(666, "statx of a descriptor of O_PATH", calls->statx(o->self, fd, "", VRIFT_AT_EMPTY_PATH, mask, &f));
+    ASK(667, "statx of the current directory", calls->statx(o->self, AT, "", VRIFT_AT_EMPTY_PATH, mask, &d));
+    ASK(668, "statx of a missing name", calls->statx(o->self, AT, "no", 0, mask, &m));
+    ASK(669, "statx of a mount", calls->statx(o->self, AT, "m", VRIFT_AT_STATX_FORCE_SYNC, mask, &m));
+    oracle_note(o, 670, "what of the mask is valid", "0x%llx 0x%llx", (unsigned long long)(f.mask & mask),
+                (unsigned long long)(m.mask & mask));
+    oracle_note(o, 671, "a file has its directory's mount, and a bind another", "%s %s",
+                oracle_truth(f.mount_id == d.mount_id), oracle_truth(m.mount_id == d.mount_id));
+    oracle_note(o, 672, "it was born", "%s", oracle_truth(f.btime.sec > 1000000000));
+    calls->close(o->self, fd);
+}
+
 void oracle_place_questions(struct oracle *o)
 {
+    statx_questions(o);
     all_from_a_removed_one(o);
     moved(o);
     listing_what_is_gone(o);

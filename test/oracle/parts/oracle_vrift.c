@@ -159,6 +159,11 @@ static int64_t v_statat(void *self, int dirfd, const char *path, uint64_t flags,
     return vrift_statat(task_of(self), dirfd, path, flags, out);
 }
 
+static int64_t v_statx(void *self, int dirfd, const char *path, uint64_t flags, uint64_t mask, struct vrift_stat *out)
+{
+    return vrift_statxat(task_of(self), dirfd, path, flags, mask, out);
+}
+
 static int64_t v_mkdirat(void *self, int dirfd, const char *path, uint32_t mode)
 {
     return vrift_mkdirat(task_of(self), dirfd, path, mode);
@@ -377,6 +382,7 @@ const struct oracle_calls oracle_vrift_calls = {
     .truncate = v_truncate,
     .fstat = v_fstat,
     .statat = v_statat,
+    .statx = v_statx,
     .mkdirat = v_mkdirat,
     .mknodat = v_mknodat,
     .unlinkat = v_unlinkat,
