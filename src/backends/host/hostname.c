@@ -226,6 +226,9 @@ static int32_t rename_on_host(struct vr_hostfs *fs, const struct rename *rename,
     vr_os_rwlock_write(&fs->moving);
     if (renameat2(from, rename->old_name->bytes, to, rename->new_name->bytes, (unsigned)rename->flags) < 0) {
         error = vrift_err_from_host_errno(errno);
+        /* So says XFS of a directory that is not empty: POSIX allows it, but one answer is better than two. */
+        if (error == -VRIFT_EEXIST && victim && !(rename->flags & VRIFT_RENAME_NOREPLACE))
+            error = -VRIFT_ENOTEMPTY;
     } else if (victim != node) { /* else both names stay */
         if (victim && !(rename->flags & VRIFT_RENAME_EXCHANGE))
             vr_hostnode_lost(fs, victim, rename->new_dir->handle, rename->new_name);
