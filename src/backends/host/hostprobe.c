@@ -99,7 +99,7 @@ static void answer_one(const struct vr_hostfs *fs, uint32_t capability, struct v
         answer(out, is_known(fs), 0, -VRIFT_EINVAL);
         break;
     case VRIFT_CAPABILITY_RENAME_WHITEOUT:
-        answer(out, is_known(fs) && fs->type != OVL && fs->type != BTRFS, 0, -VRIFT_EINVAL);
+        answer(out, is_known(fs) && fs->type != OVL, 0, -VRIFT_EINVAL);
         break;
     case VRIFT_CAPABILITY_HARD_LINKS:
     case VRIFT_CAPABILITY_SYMLINKS:
