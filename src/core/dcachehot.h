@@ -98,7 +98,8 @@ static inline const char *vr_dcache_component(const char *p, const char *end, st
 /* Where in the table a name of a directory is. */
 static inline uint32_t vr_dcache_hash(const struct vr_dentry *parent, uint32_t hash)
 {
-    return (uint32_t)(((uint64_t)(uintptr_t)parent >> 6) * 0x9e3779b97f4a7c15ULL >> 32) ^ hash;
+    /* Before the product: names that differ in few bits of the hash are far apart after it. */
+    return (uint32_t)((((uint64_t)(uintptr_t)parent >> 6) ^ hash) * 0x9e3779b97f4a7c15ULL >> 32);
 }
 
 static inline struct vr_dentry *vr_dcache_of(struct vr_link *link)
