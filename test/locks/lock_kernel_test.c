@@ -20,6 +20,7 @@ struct state {
     int alive[PLAY_ACTORS];
     int table[PLAY_ACTORS]; /* which table of descriptors an actor has */
     int tables;
+    int own;                           /* the kernel tells of a description's own locks */
     int open[PLAY_ACTORS][PLAY_SLOTS]; /* the slot has a file, or had one when it was last looked at */
 };
 
@@ -104,6 +105,8 @@ static struct play_command any_command(struct state *state)
         c.op = choice < 90 ? PLAY_SETLK : PLAY_GETLK;
         c.flags = any(state, 3) ? 0 : VRIFT_SETLK_OFD;
         any_range(state, &c);
+        if (c.op == PLAY_GETLK && c.flags && c.type == VRIFT_F_UNLCK && !state->own)
+            c.type = VRIFT_F_RDLCK;
     }
     return c;
 }
@@ -202,6 +205,7 @@ static void random_plays_go_the_same_way(void **state_unused)
     struct state state = {.random = seed * 2 + 1};
     uint64_t answered[2] = {0, 0};
     char *directory = temporary_directory();
+    state.own = kernel_tells_of_own_locks(directory);
     struct kernel_play *kernel = kernel_play_new(directory);
     struct vrift_play *ours = vrift_play_new();
     state.alive[1] = 1;

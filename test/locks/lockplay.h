@@ -55,6 +55,8 @@ struct kernel_play *kernel_play_new(const char *directory);
 void kernel_play_send(struct kernel_play *play, const struct play_command *command);
 /* Has an actor's reply come within so many milliseconds? */
 int kernel_play_replied(struct kernel_play *play, int actor, int milliseconds, struct play_reply *reply);
+/* Does F_OFD_GETLK tell of the description's own locks (F_UNLCK, since 6.4)? Told by the file that is asked about. */
+int kernel_tells_of_own_locks(const char *directory);
 /* Ends the one there is, also after a failure. */
 void kernel_play_free(void);
 

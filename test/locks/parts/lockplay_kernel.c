@@ -255,6 +255,15 @@ int kernel_play_replied(struct kernel_play *play, int actor, int milliseconds, s
     return 1;
 }
 
+int kernel_tells_of_own_locks(const char *directory)
+{
+    struct flock lock = to_kernel(F_UNLCK, SEEK_SET, 0, 0, 0);
+    int fd = open(directory, O_RDONLY);
+    int told = fcntl(fd, F_OFD_GETLK, &lock) == 0;
+    close(fd);
+    return told;
+}
+
 void kernel_play_free(void)
 {
     struct kernel_play *play = current;
