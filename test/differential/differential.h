@@ -282,9 +282,20 @@ enum diff_trouble {
 };
 extern enum diff_trouble diff_trouble;
 
+/* What libvrift's file systems are. */
+enum diff_backend {
+    DIFF_MEM,
+    DIFF_HOST,    /* a directory of a tmpfs */
+    DIFF_OVERLAY, /* memory over memory */
+};
+extern enum diff_backend diff_backend;
+
 /* VRIFT_PROTECT_... as the running kernel is set; to be read before diff_enter_nowhere(). */
 extern uint32_t diff_protections;
 void diff_read_protections(void);
+
+/* Does the running kernel know all the calls that are compared? */
+bool diff_kernel_knows_all(void);
 
 /* What the running kernel can do. */
 bool diff_has_fine_times(void);

@@ -64,7 +64,7 @@ static int32_t apply(struct vr_hostfs *fs, struct vr_hostnode *node, const struc
         error = set_size(fs, node, file, set->length);
     if (!error && (set->mask & VRIFT_SET_FLAGS))
         error = set_flags(fs, node, set->flags);
-    if (!error && (set->mask & (VRIFT_SET_UID | VRIFT_SET_GID)))
+    if (!error && (!set->mask || set->mask & (VRIFT_SET_UID | VRIFT_SET_GID))) /* to nobody's stamps it, too */
         error = vr_fileops_set_owner(fd, "", set->mask & VRIFT_SET_UID ? set->uid : UINT32_MAX,
                                      set->mask & VRIFT_SET_GID ? set->gid : UINT32_MAX);
     if (!error && (set->mask & VRIFT_SET_MODE))

@@ -85,7 +85,8 @@ static bool same_motion(struct comparison *comparison, const struct diff_token *
      * Naming and unnaming stamp the directory with the file's stamp, which may be as old as a tick of the clock; a tmpfs
      * that loses a setuid bit by truncate(2) to the same length is not stamped at all.
      */
-    if (first || moved_k == moved_v || (moved_v && pair->borrowed != comparison->borrowed))
+    if (first || moved_k == moved_v ||
+        ((moved_v || diff_backend == DIFF_HOST) && pair->borrowed != comparison->borrowed))
         return true;
     comparison->still = moved_k ? "libvrift's did not move; " : "the kernel's did not move; ";
     return false;
@@ -108,8 +109,8 @@ static bool same(struct comparison *comparison, const struct diff_token *k, cons
     case DIFF_LENIENT:
         return k->value == v->value || (int64_t)k->value == -VRIFT_EAGAIN || (int64_t)v->value == -VRIFT_EAGAIN;
     case DIFF_TIME:
-        /* A stamp that cannot be set is no error of the call. */
-        return (k->what[0] == 'a' && diff_trouble == DIFF_FAULTS) || same_time(k, v);
+        /* A stamp that cannot be set is no error of the call; and a host stamps what libvrift reads of it. */
+        return (k->what[0] == 'a' && (diff_trouble == DIFF_FAULTS || diff_backend == DIFF_HOST)) || same_time(k, v);
     case DIFF_MOVED:
         return same_motion(comparison, k, v);
     case DIFF_BYTES:

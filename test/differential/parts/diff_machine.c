@@ -2,8 +2,10 @@
 /* What the running kernel is and how it is set. */
 #include "differential/differential.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 uint32_t diff_protections;
@@ -38,4 +40,21 @@ bool diff_has_fine_times(void)
     close(fd);
     unlink("/times");
     return fine && facts[0].ctime.nsec != facts[1].ctime.nsec && facts[1].ctime.nsec != facts[2].ctime.nsec;
+}
+
+/* It does from Linux 6.15 on; what is asked here are the latest: attributes by path, and copies of detached mounts. */
+bool diff_kernel_knows_all(void)
+{
+    if (syscall(466 /* removexattrat */, -1, "", 0, "user.x") < 0 && errno == ENOSYS)
+        return false;
+    int fs = (int)syscall(430 /* fsopen */, "tmpfs", 0);
+    if (fs < 0 || syscall(431 /* fsconfig */, fs, 6 /* CMD_CREATE */, NULL, NULL, 0) < 0)
+        return false;
+    int mount = (int)syscall(432 /* fsmount */, fs, 0, 0);
+    int copy = (int)syscall(428 /* open_tree */, mount, "", AT_EMPTY_PATH | 1 /* OPEN_TREE_CLONE */);
+    bool can = copy >= 0;
+    close(copy);
+    close(mount);
+    close(fs);
+    return can;
 }

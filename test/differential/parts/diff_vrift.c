@@ -2,6 +2,10 @@
 /* The calls, as calls of libvrift. */
 #include "differential/differential.h"
 
+#include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FAULT (-VRIFT_EIO) /* what a slot answers that is made to fail */
@@ -609,6 +613,74 @@ static int32_t VRIFT_CALLBACK inject(const char *slot, void *payload)
     return must_fail(payload) ? FAULT : 0;
 }
 
+/* Directories of their own on a tmpfs each, in a mount namespace of this process. */
+static int32_t new_host(vrift_vfs *vfs, int number, vrift_sb **out)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/place/%d", number);
+    if (mkdir(path, 0777) < 0 || mount("tmpfs", path, "tmpfs", 0, "mode=0777") < 0)
+        return vrift_err_from_host_errno(errno);
+    return vrift_host_new(vfs, path, NULL, out);
+}
+
+static int32_t enter_place(void)
+{
+    umask(0);
+    mkdir("/proc", 0555);
+    return unshare(CLONE_NEWNS) < 0 || mount("tmpfs", "/place", "tmpfs", 0, "mode=0755") < 0 ||
+                   mount("proc", "/proc", "proc", 0, NULL) < 0
+               ? vrift_err_from_host_errno(errno)
+               : 0;
+}
+
+static int32_t new_mem(vrift_vfs *vfs, vrift_sb **out)
+{
+    struct vrift_mem_options memory = {.size = sizeof memory, .root_mode = 0777};
+    return vrift_mem_new(vfs, &memory, out);
+}
+
+/* An empty lower layer, and an upper one with its work directory. */
+static int32_t new_overlay(vrift_vfs *vfs, vrift_sb **out)
+{
+    vrift_sb *lower = NULL, *upper = NULL;
+    vrift_ns *ns = NULL;
+    vrift_task *task = NULL;
+    int32_t error = new_mem(vfs, &lower);
+    if (!error)
+        error = new_mem(vfs, &upper);
+    if (!error)
+        error = vrift_ns_new(vfs, upper, 0, &ns);
+    if (!error)
+        error = vrift_task_new(ns, NULL, NULL, &task);
+    if (!error)
+        error = vrift_mkdirat(task, DIFF_HERE, "/upper", 0777);
+    if (!error)
+        error = vrift_mkdirat(task, DIFF_HERE, "/work", 0777);
+    if (!error) {
+        struct vrift_overlay_layer below = {lower, "/"}, above = {upper, "/upper"};
+        struct vrift_overlay_options options = {
+            .size = sizeof options, .lower_count = 1, .lower = &below, .upper = &above, .work = "/work"};
+        error = vrift_overlay_new(vfs, &options, out);
+    }
+    vrift_task_free(task);
+    vrift_ns_unref(ns);
+    vrift_sb_unref(upper);
+    vrift_sb_unref(lower);
+    return error;
+}
+
+static int32_t new_sb(vrift_vfs *vfs, int number, vrift_sb **out)
+{
+    switch (diff_backend) {
+    case DIFF_HOST:
+        return new_host(vfs, number, out);
+    case DIFF_OVERLAY:
+        return new_overlay(vfs, out);
+    default:
+        return new_mem(vfs, out);
+    }
+}
+
 static int32_t begin(struct vrift_side *side)
 {
     struct vrift_allocator allocator = {.size = sizeof allocator,
@@ -617,16 +689,17 @@ static int32_t begin(struct vrift_side *side)
                                         .realloc_fn = count_realloc,
                                         .free_fn = count_free};
     struct vrift_vfs_options options = {.size = sizeof options, .protect = diff_protections, .allocator = &allocator};
-    struct vrift_mem_options memory = {.size = sizeof memory, .root_mode = 0777};
     struct vrift_task_options limits = {.size = sizeof limits, .max_files = DIFF_FILES};
     vrift_sb *root;
     vrift_ns *ns;
     side->left = UINT64_MAX;
-    int32_t error = vrift_vfs_new(&options, &side->vfs);
-    for (int i = 0; i < DIFF_DISKS && !error; i++)
-        error = vrift_mem_new(side->vfs, &memory, &side->disks[i]);
+    int32_t error = diff_backend == DIFF_HOST ? enter_place() : 0;
     if (!error)
-        error = vrift_mem_new(side->vfs, &memory, &root);
+        error = vrift_vfs_new(&options, &side->vfs);
+    for (int i = 0; i < DIFF_DISKS && !error; i++)
+        error = new_sb(side->vfs, i, &side->disks[i]);
+    if (!error)
+        error = new_sb(side->vfs, DIFF_DISKS, &root);
     if (!error)
         error = vrift_ns_new(side->vfs, root, 0, &ns);
     for (uint32_t i = 0; i < DIFF_PROCESSES && !error; i++) {
