@@ -107,6 +107,9 @@ static int64_t write_locked(vrift_file *file, const vrift_cred *cred, const stru
     struct vr_inode *inode = file->path.dentry->inode;
     uint64_t flags = file->flags & (VRIFT_O_APPEND | VRIFT_O_SYNC | VRIFT_O_DSYNC);
     uint64_t most;
+    /* That a file cannot grow any more must show before the write takes its setuid bit away. */
+    if (limit > INT64_MAX && flags & VRIFT_O_APPEND && vr_perm_killed_by_write(cred, inode))
+        limit = INT64_MAX;
     int32_t error = vr_file_room(file, offset, limit, &most);
     if (!error)
         error = vr_attr_modified(cred, file->path.dentry, NULL);

@@ -273,6 +273,8 @@ static int64_t send(struct transfer *transfer, int32_t out_fd, int64_t *offset, 
     if (error)
         return error;
     bool is_file = vr_is_file(transfer->in->path.dentry->inode);
+    if (is_fifo(transfer->in) && !is_fifo(transfer->out))
+        return -VRIFT_EINVAL;
     if (!count || !is_file) {
         vr_atime_file(transfer->in); /* nothing is read, and yet it counts */
         return count ? -VRIFT_EINVAL : 0;

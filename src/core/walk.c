@@ -359,7 +359,8 @@ static inline bool pass(struct vr_walk *walk, struct vr_walk_held *before, int32
         return vr_walkpass_valid(walk);
     if (*result == VR_WALK_TORN)
         return false;
-    if (*result || !walk->peek || !vr_walkpass_peek(walk, &raw, &dev, &mount_id))
+    if (*result || !walk->peek || walk->read_links | walk->doubtful_links ||
+        !vr_walkpass_peek(walk, &raw, &dev, &mount_id))
         return hold(walk, before);
     if (!vr_walkpass_valid(walk))
         return false;
@@ -393,6 +394,18 @@ static inline void count(_Atomic uint64_t *counter, uint32_t *by)
     *by = 0;
 }
 
+/* Before the caller does anything with what was found: that may be one of the links. */
+static void stamp_links(struct vr_walk *walk)
+{
+    for (uint32_t i = 0; i < walk->link_count; i++) {
+        if (walk->read_links >> i & 1)
+            vr_atime_stamp(walk->links[i]);
+        else if (walk->doubtful_links >> i & 1)
+            vr_atime_stamp_old(walk->links[i]);
+    }
+    walk->read_links = walk->doubtful_links = 0;
+}
+
 int32_t vr_walk_run(struct vr_walk *walk)
 {
     int32_t result;
@@ -416,6 +429,8 @@ int32_t vr_walk_run(struct vr_walk *walk)
         walk->tries = 0;
         set_mark(walk);
     }
+    if (walk->read_links | walk->doubtful_links)
+        stamp_links(walk);
     count(&walk->task->hits, &walk->hits);
     count(&walk->task->misses, &walk->misses);
     return result;
@@ -441,13 +456,8 @@ void vr_walk_take(struct vr_walk *walk, struct vr_path *out)
 void vr_walk_end(struct vr_walk *walk)
 {
     drop(&walk->held);
-    for (uint32_t i = 0; i < walk->link_count; i++) {
-        if (walk->read_links >> i & 1)
-            vr_atime_stamp(walk->links[i]);
-        else if (walk->doubtful_links >> i & 1)
-            vr_atime_stamp_old(walk->links[i]);
+    for (uint32_t i = 0; i < walk->link_count; i++)
         vr_inode_unref(walk->links[i]);
-    }
     if (walk->anchored) {
         vr_path_unref(&walk->root);
         vrift_cred_unref(walk->cred);

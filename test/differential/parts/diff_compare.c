@@ -19,6 +19,7 @@ struct pairing {
 
 struct comparison {
     struct pairing *inodes, *mounts;
+    bool is_link;
     struct pair *inode; /* whose facts these are */
     struct diff_difference *difference;
     bool fine_times;
@@ -109,6 +110,9 @@ static bool same(struct comparison *comparison, const struct diff_token *k, cons
     case DIFF_LENIENT:
         return k->value == v->value || (int64_t)k->value == -VRIFT_EAGAIN || (int64_t)v->value == -VRIFT_EAGAIN;
     case DIFF_TIME:
+        /* A remembered path stamps its links no more, even if their times were set back: see docs/semantics.md. */
+        if (k->what[0] == 'a' && comparison->is_link && !set_by_a_call(k->value) && set_by_a_call(v->value))
+            return true;
         /* A stamp that cannot be set is no error of the call; and a host stamps what libvrift reads of it. */
         return (k->what[0] == 'a' && (diff_trouble == DIFF_FAULTS || diff_backend == DIFF_HOST)) || same_time(k, v);
     case DIFF_MOVED:
@@ -177,7 +181,7 @@ static void begin(struct comparison *comparison, struct diff_difference *differe
     inodes.age++;
     mounts.age++;
     inodes.count = mounts.count = 0;
-    *comparison = (struct comparison){&inodes, &mounts, NULL, difference, fine, 0, NULL};
+    *comparison = (struct comparison){&inodes, &mounts, false, NULL, difference, fine, 0, NULL};
 }
 
 static bool stamps_directory(const char *kind)
@@ -203,6 +207,8 @@ bool diff_compare(const struct diff_log *kernel, const struct diff_log *vrift, s
             return tell(&comparison, step, k, v, path);
         if (k->kind == DIFF_MOVED && k->what[0] == 'c' && comparison.inode)
             comparison.inode->borrowed = comparison.borrowed;
+        if (k->kind == DIFF_NUMBER && strcmp(k->what, "mode") == 0)
+            comparison.is_link = (k->value & VRIFT_S_IFMT) == VRIFT_S_IFLNK;
         if (k->kind == DIFF_STEP) {
             comparison.borrowed += stamps_directory(k->what);
             step = (uint32_t)k->value;

@@ -17,7 +17,9 @@ void diff_run_dupfd(struct diff_run *run, const struct diff_step *step)
 void diff_choose_close_range(struct diff_random *random, struct diff_step *step)
 {
     step->a = diff_roll(random, DIFF_FILES + 1);
-    step->b = step->a + diff_roll(random, 4) - diff_chance(random, 5);
+    step->b = step->a + diff_roll(random, 4); /* not to the end: there the file systems wait that are to be mounted */
+    if (diff_chance(random, 5))
+        step->a++;
     step->c = diff_chance(random, 30) ? 4 : diff_chance(random, 5) ? 16 : 0; /* 4: CLOSE_RANGE_CLOEXEC */
 }
 
