@@ -284,6 +284,16 @@ onto_itself() {
     vrift umount "$scratch/tree"
 }
 check "nor one on the directory itself" onto_itself
+in_own_storage() {
+    local upper=$VRIFT_STORE/workspaces/place/upper-0
+    mkdir "$upper/inside" || return 1
+    prints "vrift: mount: $upper/inside: lies inside the workspace's own storage: Invalid argument" \
+        vrift mount ws:place "$upper/inside"
+    local status=$?
+    rmdir "$upper/inside"
+    return $status
+}
+check "a workspace is not mounted in its own storage" in_own_storage
 check "and nothing of them stays" nothing_left
 
 # -- How it ends ------------------------------------------------------------------------------------------------------
@@ -344,6 +354,9 @@ user_mounts() {
             rm -r "$3/moved"
             "$1/vrift" umount "$3"
         done
+        mkdir "$4/within"
+        ! "$1/vrift" mount "dir:$4" "$4/within" 2>/dev/null
+        rmdir "$4/within"
         trap - EXIT
         ! mountpoint -q "$3"' - "$scratch" "$scratch/user-store" "$scratch/user-mount, a" "$scratch/user-tree"
 }

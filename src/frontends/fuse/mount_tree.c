@@ -73,14 +73,20 @@ static int32_t make_host(struct tree_service *self, const char *path, uint64_t f
     return result < 0 ? complain(path, result) : 0;
 }
 
+/* Whether the mount point lies below a directory. */
+static int32_t is_below(const struct tree_service *self, const char *path)
+{
+    size_t length = strlen(path);
+    return strncmp(self->mountpoint, path, length) == 0 && (length == 1 || self->mountpoint[length] == '/');
+}
+
 /* Who may not have such a view may not mount below what is shown. */
 static int32_t check_apart(const struct tree_service *self, const char *path)
 {
-    size_t length = strlen(path);
     int fd = vr_mountcalls_clone(path);
     if (fd >= 0)
         (void)close(fd);
-    else if (strncmp(self->mountpoint, path, length) == 0 && (length == 1 || self->mountpoint[length] == '/'))
+    else if (is_below(self, path))
         return vr_mount_complain("mount", self->mountpoint, "lies in what is to be mounted, which needs root", fd);
     return 0;
 }
@@ -95,13 +101,30 @@ static int32_t make_dir(struct tree_service *self)
                                   &self->sb);
 }
 
+static int32_t is_in_storage(const struct tree_service *self, const struct vrift_workspace_info *info)
+{
+    const char *const places[] = {info->upper, info->work};
+    int32_t inside = 0;
+    for (size_t i = 0; i < 2; i++) {
+        char *real = realpath(places[i], NULL);
+        inside |= real && (is_below(self, real) || strcmp(self->mountpoint, real) == 0);
+        free(real);
+    }
+    return inside;
+}
+
 static int32_t make_workspace(struct tree_service *self)
 {
+    struct vrift_workspace_info info;
     int32_t result = vrift_workspace_open(self->tree->store, self->tree->path, &self->workspace);
     if (result == 0)
         result = vrift_workspace_lock(self->workspace);
     if (result == -VRIFT_EBUSY)
         return vr_mount_complain("mount", self->tree->path, "another command uses this workspace", -EBUSY);
+    if (result == 0)
+        result = vrift_workspace_info(self->workspace, &info);
+    if (result == 0 && is_in_storage(self, &info))
+        return vr_mount_complain("mount", self->mountpoint, "lies inside the workspace's own storage", -EINVAL);
     if (result == 0)
         result = vrift_workspace_sb(self->workspace, self->vfs, &self->sb);
     return result < 0 ? complain(self->tree->path, result) : 0;
