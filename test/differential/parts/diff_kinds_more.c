@@ -76,8 +76,22 @@ void diff_run_copy(struct diff_run *run, const struct diff_step *step)
     look_at_fds(run, step, true);
 }
 
+/* Within one file, onto what is still to be read: see docs/semantics.md. */
+static bool overtakes_itself(struct diff_run *run, const struct diff_step *step)
+{
+    struct diff_facts from, to;
+    if (CALL(fstat, step->fd, &from) < 0 || CALL(fstat, step->fd2, &to) < 0 || from.dev != to.dev ||
+        from.ino != to.ino || (from.mode & VRIFT_S_IFMT) != VRIFT_S_IFREG)
+        return false;
+    int64_t in = step->a == NULL_OFFSET ? CALL(lseek, step->fd, 0, VRIFT_SEEK_CUR) : (int64_t)step->a;
+    int64_t out = CALL(lseek, step->fd2, 0, VRIFT_SEEK_CUR), count = (int64_t)step->c;
+    return in < out + count && out < in + count;
+}
+
 void diff_run_sendfile(struct diff_run *run, const struct diff_step *step)
 {
+    if (overtakes_itself(run, step))
+        return;
     int64_t in = (int64_t)step->a;
     RESULT(sendfile, step->fd2, step->fd, step->a == NULL_OFFSET ? NULL : &in, step->c);
     log_offset(run, in);
