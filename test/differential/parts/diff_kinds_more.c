@@ -208,8 +208,8 @@ void diff_choose_setflags(struct diff_random *random, struct diff_step *step)
 
 void diff_run_setflags(struct diff_run *run, const struct diff_step *step)
 {
-    /* A host does not keep the one, and takes no setgid bit away from a file with the other: see docs/semantics.md. */
-    if (diff_backend == DIFF_HOST && step->a & (VRIFT_FL_NOATIME | VRIFT_FL_IMMUTABLE))
+    /* A host does not keep the one, and takes no setuid bit away from a file with the others: see docs/semantics.md. */
+    if (diff_backend == DIFF_HOST && step->a & (VRIFT_FL_NOATIME | VRIFT_FL_IMMUTABLE | VRIFT_FL_APPEND))
         return;
     RESULT(setflags, step->fd, step->a);
     look_at_fds(run, step, false);
