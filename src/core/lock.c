@@ -324,7 +324,9 @@ static int32_t set_prepared(struct vr_inode *inode, struct vr_lock_request *requ
     struct vr_lockset *set = *at;
     if (set) {
         error = set_in(vfs, set, request, waiter);
-        retired = retire(shard, set);
+        /* Who slept may have been given the lock and lost it again before he woke, and the lockset with it. */
+        set = *find(shard, inode);
+        retired = set ? retire(shard, set) : NULL;
     }
     unlock_shard(shard);
     free_set(vfs, retired);

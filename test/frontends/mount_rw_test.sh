@@ -198,6 +198,83 @@ else
 fi
 vrift umount "$at"
 
+# -- Who asks -----------------------------------------------------------------------------------------------------------
+
+# asks WHAT: as root in the mount
+asks() {
+    python3 - "$at" "$1" <<'PYTHON'
+import ctypes, os, sys
+
+def fork(ids, call):
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setresgid(*ids)
+        os.setresuid(*ids)
+        os._exit(call())
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+def change(how):
+    fd = os.open('program', os.O_WRONLY)
+    how(fd)
+    os.close(fd)
+    return 0
+
+def privileges():
+    changes = [lambda fd: os.posix_fallocate(fd, 0, 1 << 20), lambda fd: os.ftruncate(fd, 1 << 20),
+               lambda fd: os.copy_file_range(os.open('data', os.O_RDONLY), fd, 10, 0, 0),
+               lambda fd: os.close(os.open('program', os.O_WRONLY | os.O_TRUNC)) or os.write(fd, program)]
+    with open('/usr/bin/id', 'rb') as file:
+        program = file.read()
+    with open('data', 'wb') as file:
+        file.write(program)
+    os.chmod('data', 0o644)
+    for how in changes:
+        with open('program', 'wb') as file:
+            file.write(program)
+        os.chmod('program', 0o4777)
+        assert fork((1000,) * 3, lambda: change(how)) == 0
+        # The kernel decides by what it remembers: nobody asks for the attributes in between.
+        ready, told = os.pipe()
+        assert fork((1000,) * 3, lambda: os.dup2(told, 1) and os.execv('./program', ['id', '-u'])) == 0
+        said = os.read(ready, 100)
+        assert said == b'1000\n', said
+        os.unlink('program')
+
+def real():
+    with open('secret', 'w'):
+        os.chmod('secret', 0o600)
+    assert fork((1000, 0, 0), lambda: os.access('secret', os.R_OK)) == 0
+    assert fork((0, 1000, 1000), lambda: os.access('secret', os.R_OK)) == 1
+    with open('grouped', 'w'):
+        os.chown('grouped', 0, 1000)
+        os.chmod('grouped', 0o640)
+    assert fork((1000, 0, 0), lambda: os.access('grouped', os.R_OK)) == 1
+
+def namespace():
+    with open('theirs', 'w'):
+        os.chown('theirs', 1000, 1000)
+        os.chmod('theirs', 0o600)
+    open('theirs').close()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x10000000):
+        return
+    try:
+        open('theirs')
+        sys.exit('capabilities of another namespace count')
+    except PermissionError:
+        pass
+
+os.chdir(sys.argv[1])
+globals()[sys.argv[2]]()
+PYTHON
+}
+vrift mount mem: "$at" -o allow_other,suid
+check "who may not keep set-user-ID bits loses them, and the kernel hears of it" asks privileges
+check "access(2) asks for the real user" asks real
+check "who goes to a user namespace of his own leaves his capabilities behind" asks namespace
+vrift umount "$at"
+
 # -- Options ----------------------------------------------------------------------------------------------------------
 
 option_words() { findmnt -no "$1" "$at"; }

@@ -128,6 +128,26 @@ static void an_unlock_hands_a_flock_over(void **state)
     check_ok(vrift_close(w->task, other));
 }
 
+static void a_lock_may_be_lost_again_before_who_waited_for_it_wakes(void **state)
+{
+    struct world *w = *state;
+    int32_t fd = open_f(w->task);
+    for (int round = 0; round < 100; round++) {
+        struct call call = {.task = w->task, .fd = fd, .lock = range(VRIFT_F_WRLCK, 0, 0)};
+        struct vrift_lock drop = range(VRIFT_F_UNLCK, 0, 0);
+        call.lock.owner = drop.owner = 7;
+        check_ok(set(w->task, fd, VRIFT_F_WRLCK, 0, 0));
+        begin(&call);
+        wait_until_waiting(w, 1);
+        check_ok(set(w->task, fd, VRIFT_F_UNLCK, 0, 0));
+        check_ok(vrift_setlk(w->task, fd, 0, &drop, NULL)); /* the last lock of the file, mostly before it wakes */
+        check_ok(end(&call));
+        check_ok(set(w->task, fd, VRIFT_F_WRLCK, 0, 0)); /* nobody has it */
+        check_ok(set(w->task, fd, VRIFT_F_UNLCK, 0, 0));
+    }
+    check_ok(vrift_close(w->task, fd));
+}
+
 static void the_last_close_hands_a_flock_over(void **state)
 {
     struct world *w = *state;
@@ -595,6 +615,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_unlock_hands_a_flock_over),
+        TEST(a_lock_may_be_lost_again_before_who_waited_for_it_wakes),
         TEST(the_last_close_hands_a_flock_over),
         TEST(any_close_and_the_end_of_a_task_hand_record_locks_over),
         TEST(a_downgrade_lets_readers_in),

@@ -56,12 +56,12 @@ static uint32_t attributes_valid(const struct vr_rw_call *call)
 static uint32_t find_search(struct vr_rw_call *call, const struct vr_rw_node *dir)
 {
     struct vrift_stat stat;
+    int64_t length;
     if (vrift_fstat(call->task, dir->fd, &stat) < 0 || (stat.mode & 0111) != 0111)
         return VR_RW_SEARCH_SOME;
-    return vrift_getxattrat(call->server->base, dir->fd, "", ACCESS_ACL, NULL, 0,
-                            VRIFT_AT_EMPTY_PATH | VRIFT_AT_OPATH) > 0
-               ? VR_RW_SEARCH_SOME
-               : VR_RW_SEARCH_ALL;
+    length =
+        vrift_getxattrat(call->server->base, dir->fd, "", ACCESS_ACL, NULL, 0, VRIFT_AT_EMPTY_PATH | VRIFT_AT_OPATH);
+    return length == -VRIFT_ENODATA || length == -VRIFT_EOPNOTSUPP ? VR_RW_SEARCH_ALL : VR_RW_SEARCH_SOME;
 }
 
 uint32_t vr_rw_attr_names_valid(struct vr_rw_call *call, struct vr_rw_node *dir)
@@ -112,6 +112,12 @@ void vr_rw_attr_forget(struct vr_rw_call *call, const struct vr_rw_node *node)
 {
     const struct fuse_notify_inval_inode_out what = {.ino = vr_rw_node_number(call->server, node), .off = -1};
     (void)vr_fuse_session_notify(call->server->session, FUSE_NOTIFY_INVAL_INODE, &what, sizeof(what), NULL);
+}
+
+int32_t vr_rw_attr_is_privileged(struct vr_rw_call *call, int32_t fd)
+{
+    struct vrift_stat stat;
+    return vrift_fstat(call->task, fd, &stat) == 0 && (stat.mode & (VRIFT_S_ISUID | VRIFT_S_ISGID)) != 0;
 }
 
 void vr_rw_attr_fill_entry(struct vr_rw_call *call, const struct vr_rw_node *node, const struct vrift_stat *stat,

@@ -44,6 +44,9 @@ void vr_rw_attr_moved(struct vr_rw_call *call, struct vr_rw_node *from, struct v
 /* Attributes of a node changed in a way that the kernel does not know of. */
 void vr_rw_attr_forget(struct vr_rw_call *call, const struct vr_rw_node *node);
 
+/* Whether an open file has bits that a change of its contents takes away, which the kernel would not hear of. */
+int32_t vr_rw_attr_is_privileged(struct vr_rw_call *call, int32_t fd);
+
 int64_t vr_rw_attr_get(struct vr_rw_call *call);
 int64_t vr_rw_attr_statx(struct vr_rw_call *call);
 int64_t vr_rw_attr_set(struct vr_rw_call *call);

@@ -23,9 +23,7 @@
 /* A thread that asked before. */
 struct process {
     uint32_t pid; /* 0: none */
-    uint32_t uid; /* for whom `ours` was found */
     int fd;       /* /proc/PID/status */
-    int8_t ours; /* whether it lives in our user namespace, so that its capabilities mean something here; -1: unknown */
 };
 
 struct identity {
@@ -74,7 +72,6 @@ static struct process *find_process(struct local *local, uint32_t pid)
     if (process->fd < 0)
         return NULL;
     process->pid = pid;
-    process->ours = -1;
     return process;
 }
 
@@ -95,13 +92,42 @@ static struct process *read_status(struct local *local, uint32_t pid)
     return NULL;
 }
 
-static int8_t is_ours(uint32_t pid)
+/*
+ * Whether it lives in our user namespace, so that its capabilities mean something here. Asked each time: whoever makes
+ * itself a namespace has all capabilities there and is the same thread and user as before.
+ */
+static int32_t is_ours(uint32_t pid)
 {
     char path[64];
     struct stat theirs, own;
     (void)snprintf(path, sizeof(path), "/proc/%u/ns/user", pid);
     return stat(path, &theirs) == 0 && stat("/proc/self/ns/user", &own) == 0 && theirs.st_ino == own.st_ino &&
            theirs.st_dev == own.st_dev;
+}
+
+static uint64_t parse_capabilities(const char *text, const char *name)
+{
+    const char *found = strstr(text, name);
+    return found ? strtoull(found + strlen(name), NULL, 16) & VRIFT_CAP_ALL : 0;
+}
+
+enum ids { REAL, EFFECTIVE, SAVED, OF_FILES };
+
+/* Whether a line of four numbers has this one at a place. */
+static int32_t has_id(const char *text, const char *name, enum ids which, uint32_t id)
+{
+    char *at = strstr(text, name);
+    if (!at)
+        return 0;
+    at += strlen(name);
+    for (int32_t i = 0; i < (int32_t)which; i++)
+        (void)strtoul(at, &at, 10);
+    return strtoul(at, NULL, 10) == id;
+}
+
+static int32_t has_ids(const char *text, enum ids which, const struct vr_fuse_request *request)
+{
+    return has_id(text, "\nUid:\t", which, request->uid) && has_id(text, "\nGid:\t", which, request->gid);
 }
 
 static void parse_groups(const char *text, struct identity *out)
@@ -120,16 +146,23 @@ static void parse_groups(const char *text, struct identity *out)
 
 /*
  * Whoever cannot be looked at, because the thread has gone or lives where we do not see it, has the user and the group
- * of the request and nothing else; user 0 then is taken for root.
+ * of the request and nothing else; user 0 then is taken for root. So is a thread that has other ids than the request:
+ * the kernel acts for somebody else there, or the number means another where /proc is not of our PID namespace.
+ * access(2) asks for the real ids, and without the capabilities that effective ones bring.
  */
 static void identify(struct local *local, const struct vr_fuse_request *request, struct identity *out)
 {
     struct process *process = request->pid ? read_status(local, request->pid) : NULL;
-    const char *groups, *capabilities;
+    const char *groups, *capabilities = "\nCapEff:\t";
     out->uid = request->uid;
     out->gid = request->gid;
     out->group_count = 0;
     out->capabilities = 0;
+    if (process && !has_ids(local->text, OF_FILES, request)) {
+        capabilities = request->uid == 0 ? "\nCapPrm:\t" : NULL;
+        if (!has_ids(local->text, REAL, request))
+            process = NULL;
+    }
     if (!process) {
         out->capabilities = request->uid == 0 ? VRIFT_CAP_ALL : 0;
         return;
@@ -137,16 +170,9 @@ static void identify(struct local *local, const struct vr_fuse_request *request,
     groups = strstr(local->text, "\nGroups:\t");
     if (groups && groups[9] != '\n')
         parse_groups(groups + 9, out);
-    capabilities = strstr(local->text, "\nCapEff:\t");
     if (capabilities)
-        out->capabilities = strtoull(capabilities + 9, NULL, 16) & VRIFT_CAP_ALL;
-    if (out->capabilities == 0)
-        return;
-    if (process->ours < 0 || process->uid != request->uid) {
-        process->uid = request->uid;
-        process->ours = is_ours(request->pid);
-    }
-    if (!process->ours)
+        out->capabilities = parse_capabilities(local->text, capabilities);
+    if (out->capabilities && !is_ours(request->pid))
         out->capabilities = 0;
 }
 

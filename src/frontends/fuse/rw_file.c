@@ -74,13 +74,17 @@ int64_t vr_rw_file_open(struct vr_rw_call *call)
 {
     const struct fuse_open_in *in = vr_rw_call_body(call, sizeof(*in));
     struct handle *handle;
+    int32_t privileged;
     if (!in)
         return -EINVAL;
     handle = new_handle(flags_of(in->flags) & ~VRIFT_O_EXCL);
     if (!handle)
         return -ENOMEM;
+    privileged = in->flags & O_TRUNC && vr_rw_attr_is_privileged(call, call->node->fd);
     handle->fd =
         in->flags & VR_FUSE_FMODE_EXEC ? open_program(call) : vrift_reopen(call->task, call->node->fd, handle->flags);
+    if (privileged)
+        vr_rw_attr_forget(call, call->node);
     if (handle->fd < 0) {
         int32_t result = handle->fd;
         free(handle);
@@ -192,8 +196,7 @@ int64_t vr_rw_file_write(struct vr_rw_call *call)
 {
     const struct fuse_write_in *in = vr_rw_call_body(call, sizeof(*in));
     struct fuse_write_out *out = call->out;
-    struct vrift_stat before = {0};
-    int32_t from_cache, fd;
+    int32_t from_cache, fd, privileged;
     int64_t wrote;
     if (!in || call->request->length - sizeof(*in) < in->size)
         return -EINVAL;
@@ -201,13 +204,12 @@ int64_t vr_rw_file_write(struct vr_rw_call *call)
     fd = writable(call, (struct handle *)(uintptr_t)in->fh, !from_cache && in->flags & O_APPEND ? VRIFT_O_APPEND : 0);
     if (fd < 0)
         return vr_rw_call_errno(fd);
-    if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
-        (void)vrift_fstat(call->task, fd, &before);
+    privileged = in->write_flags & FUSE_WRITE_KILL_SUIDGID && vr_rw_attr_is_privileged(call, fd);
     /* Whoever wrote to the kernel's cache is long gone; the kernel has seen to set-user-ID bits then. */
     wrote = write_all(from_cache ? call->server->base : call->task, fd, in, (const char *)(in + 1));
     if (wrote < 0)
         return vr_rw_call_errno(wrote);
-    if (before.mode & (VRIFT_S_ISUID | VRIFT_S_ISGID))
+    if (privileged)
         vr_rw_attr_forget(call, call->node);
     memset(out, 0, sizeof(*out));
     out->size = (uint32_t)wrote;

@@ -94,9 +94,13 @@ static void *wait_for_lock(void *argument)
     for (at = &server->waiters; *at != waiter; at = &(*at)->next)
         ;
     *at = waiter->next;
-    (void)pthread_cond_broadcast(&server->waited);
     (void)pthread_mutex_unlock(&server->lock);
     free_waiter(waiter);
+    /* Nothing of the server's is touched after this. */
+    (void)pthread_mutex_lock(&server->lock);
+    if (--server->waiting == 0)
+        (void)pthread_cond_broadcast(&server->waited);
+    (void)pthread_mutex_unlock(&server->lock);
     return NULL;
 }
 
@@ -125,6 +129,7 @@ static int32_t start_waiting(struct vr_rw_server *server, struct vr_rw_waiter *w
     if (!error) {
         waiter->next = server->waiters;
         server->waiters = waiter;
+        server->waiting++;
     }
     (void)pthread_mutex_unlock(&server->lock);
     (void)pthread_attr_destroy(&attributes);
@@ -204,10 +209,9 @@ void vr_rw_lock_end(struct vr_rw_server *server)
 {
     (void)pthread_mutex_lock(&server->lock);
     server->ending = 1;
-    while (server->waiters) {
-        for (struct vr_rw_waiter *waiter = server->waiters; waiter; waiter = waiter->next)
-            vrift_cancel_fire(waiter->cancel);
+    for (struct vr_rw_waiter *waiter = server->waiters; waiter; waiter = waiter->next)
+        vrift_cancel_fire(waiter->cancel);
+    while (server->waiting)
         (void)pthread_cond_wait(&server->waited, &server->lock);
-    }
     (void)pthread_mutex_unlock(&server->lock);
 }

@@ -28,7 +28,8 @@ struct vr_rw_server {
     size_t bucket_count;         /* a power of two */
     size_t node_count;
     struct vr_rw_waiter *waiters; /* for locks */
-    pthread_cond_t waited;        /* one of them has gone */
+    size_t waiting;               /* threads of theirs, which outlive them for a moment */
+    pthread_cond_t waited;        /* one of those has gone */
     int32_t ending;               /* nobody may begin to wait */
     uint64_t interrupted[64];     /* requests that nothing was known of when their interrupts came */
     uint32_t next_interrupted;

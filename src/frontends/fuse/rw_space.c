@@ -15,23 +15,32 @@
 int64_t vr_rw_space_allocate(struct vr_rw_call *call)
 {
     const struct fuse_fallocate_in *in = vr_rw_call_body(call, sizeof(*in));
+    int32_t fd, privileged, result;
     if (!in)
         return -EINVAL;
-    return vr_rw_call_errno(
-        vrift_fallocate(call->task, vr_rw_file_descriptor(in->fh), in->mode, (int64_t)in->offset, (int64_t)in->length));
+    fd = vr_rw_file_descriptor(in->fh);
+    privileged = vr_rw_attr_is_privileged(call, fd);
+    result = vrift_fallocate(call->task, fd, in->mode, (int64_t)in->offset, (int64_t)in->length);
+    if (privileged)
+        vr_rw_attr_forget(call, call->node);
+    return vr_rw_call_errno(result);
 }
 
 int64_t vr_rw_space_copy(struct vr_rw_call *call)
 {
     const struct fuse_copy_file_range_in *in = vr_rw_call_body(call, sizeof(*in));
     int64_t from, to, copied;
+    int32_t privileged;
     if (!in)
         return -EINVAL;
     from = (int64_t)in->off_in;
     to = (int64_t)in->off_out;
+    privileged = vr_rw_attr_is_privileged(call, vr_rw_file_descriptor(in->fh_out));
     copied =
         vrift_copy_file_range(call->task, vr_rw_file_descriptor(in->fh_in), &from, vr_rw_file_descriptor(in->fh_out),
                               &to, in->len < MOST_COPIED ? in->len : MOST_COPIED, 0);
+    if (privileged)
+        vr_rw_attr_forget(call, vr_rw_node_of(call->server, in->nodeid_out));
     if (copied < 0)
         return vr_rw_call_errno(copied);
     if (call->request->opcode == VR_FUSE_COPY_FILE_RANGE_64) {
