@@ -74,5 +74,5 @@ void vr_atime_stamp(struct vr_inode *inode)
     struct vrift_stat attr;
     uint64_t token = vr_inode_attr_token(inode);
     if (vr_dispatch_touch(inode, &attr) == 0)
-        vr_inode_attr_update(inode, token, &attr);
+        vr_inode_attr_touched(inode, token, &attr);
 }

@@ -533,6 +533,14 @@ void vr_dcache_removed(struct vr_dentry *dentry, struct vr_reap *reap)
     vr_dcache_unref_locked(parent, reap);
 }
 
+void vr_dcache_drop_double(struct vr_dentry *dir, const struct vr_component *name, const struct vr_dentry *dentry,
+                           struct vr_reap *reap)
+{
+    struct vr_dentry *there = vr_dcache_find(vfs_of(dir), dir, name);
+    if (there && there != dentry)
+        vr_dcache_drop(there, true, reap);
+}
+
 static void rename_dentry(struct vr_dentry *dentry, const struct vr_component *as, struct vr_longname **text,
                           uint32_t *length)
 {

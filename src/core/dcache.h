@@ -87,6 +87,13 @@ void vr_dcache_drop(struct vr_dentry *dentry, bool gone, struct vr_reap *reap);
 /* w: the name was removed: drops it, and puts a negative one in its place if that may be kept. */
 void vr_dcache_removed(struct vr_dentry *dentry, struct vr_reap *reap);
 
+/*
+ * w: a name is removed or renamed, and `dentry` is what it meant when its directory was locked. If that was forgotten
+ * since, and the name looked up anew, it is another dentry's: that one goes.
+ */
+void vr_dcache_drop_double(struct vr_dentry *dir, const struct vr_component *name, const struct vr_dentry *dentry,
+                           struct vr_reap *reap);
+
 /* w: a directory was removed: its children, which hold it, are dropped, at once if that is cheap. */
 void vr_dcache_prune(struct vr_dentry *dir, struct vr_reap *reap);
 

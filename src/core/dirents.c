@@ -118,6 +118,12 @@ static int32_t parent_ino(vrift_file *file, uint64_t *ino)
     return error;
 }
 
+/* Moves when a name of the superblock changes, and when somebody says that what is known of them may be wrong. */
+static uint64_t listing_token(vrift_sb *sb)
+{
+    return atomic_load(&sb->started) + atomic_load(&sb->invalidated);
+}
+
 /*
  * After a listing from start to end during which no name of the superblock changed: if as many names are cached as
  * were listed, they are all there is.
@@ -129,7 +135,7 @@ static void learn_completeness(vrift_file *file, uint64_t listed)
     if (!sb->completes || listed == UINT64_MAX)
         return;
     vr_dcache_write_begin(sb->vfs);
-    if (atomic_load(&sb->started) == file->listed_token && dir->positive == listed)
+    if (listing_token(sb) == file->listed_token && dir->positive == listed)
         dir->flags |= VR_DENTRY_COMPLETE;
     vr_dcache_write_end(sb->vfs);
 }
@@ -160,8 +166,8 @@ static int64_t fill(vrift_file *file, struct filling *filling)
         return -VRIFT_ENOENT; /* which readdir(3) takes for the end */
     if (file->position == 0) {
         uint64_t finished = atomic_load(&sb->finished);
-        file->listed_token = atomic_load(&sb->started);
-        file->listed = file->listed_token == finished ? 0 : UINT64_MAX;
+        file->listed_token = listing_token(sb);
+        file->listed = atomic_load(&sb->started) == finished ? 0 : UINT64_MAX;
     }
     uint32_t end = 0;
     int32_t error = put_dots(file, filling);

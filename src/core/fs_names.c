@@ -302,6 +302,7 @@ static int32_t remove_name(struct vr_dentry *dir, struct vr_dentry *victim, cons
         }
         in_use = atomic_load_explicit(&victim->refs, memory_order_acquire) > 1;
         vr_inode_ref(inode); /* it may leave the dentry before the caller is done with it */
+        vr_dcache_drop_double(dir, name, victim, reap);
         vr_dcache_removed(victim, reap);
     } else {
         vr_dcache_doubt(dir, name, reap);

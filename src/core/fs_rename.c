@@ -125,7 +125,9 @@ static int32_t check_permissions(const struct renaming *r)
 /* w: the dentry cache follows what the backend did. */
 static void move_dentries(struct renaming *r)
 {
+    vr_dcache_drop_double(r->old_dir, &r->from->last, r->old, &r->reap);
     if (r->flags & VRIFT_RENAME_EXCHANGE) {
+        vr_dcache_drop_double(r->new_dir, &r->to->last, r->target, &r->reap);
         vr_dcache_swap(r->old, r->target, &r->reap);
         return;
     }
@@ -133,9 +135,7 @@ static void move_dentries(struct renaming *r)
         atomic_store(&r->target->inode->unlinked, 1);
         vr_dcache_prune(r->target, &r->reap);
     }
-    struct vr_dentry *there = vr_dcache_find(r->sb->vfs, r->new_dir, &r->to->last);
-    if (there && there != r->old)
-        vr_dcache_drop(there, true, &r->reap);
+    vr_dcache_drop_double(r->new_dir, &r->to->last, r->old, &r->reap);
     vr_dcache_move(r->old, r->new_dir, &r->to->last, &r->name, &r->name_length, &r->reap);
     if (r->flags & VRIFT_RENAME_WHITEOUT)
         r->old_dir->flags &= (uint16_t)~VR_DENTRY_COMPLETE;

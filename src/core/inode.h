@@ -68,8 +68,14 @@ static inline uint64_t vr_inode_attr_token(struct vr_inode *inode)
 /* Attributes were read; kept unless they changed since the token was taken. */
 void vr_inode_attr_fresh(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr, uint64_t asked_ns);
 
-/* Attributes were changed by us to these; if another change came between, none are known. */
+/* Attributes were changed by us to these; if another change came between, none are known. The inode is locked. */
 void vr_inode_attr_update(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr);
+
+/*
+ * Likewise by a change of others than mode, owner and ACLs that is made without the inode's lock: those are what the
+ * other change says.
+ */
+void vr_inode_attr_touched(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr);
 
 /* Attributes changed in a way that only the backend knows. */
 void vr_inode_attr_forget(struct vr_inode *inode);

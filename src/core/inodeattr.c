@@ -261,16 +261,27 @@ static void note_change(vrift_sb *sb)
         atomic_fetch_add_explicit(&sb->attr_changes, 1, memory_order_acq_rel);
 }
 
-void vr_inode_attr_update(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr)
+/* decides: the inode is locked, so that no other change of its permissions is newer than what was answered. */
+static void update(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr, bool decides)
 {
     uint64_t now = vr_inode_now(inode->sb);
     prepare(inode, attr);
     note_change(inode->sb);
     lock_attr(inode);
     bool current = atomic_load_explicit(&inode->attr_seq, memory_order_relaxed) == token;
-    bool permissions = current || (attr->mask & PERMISSION_MASK) == PERMISSION_MASK;
+    bool permissions = current || (decides && (attr->mask & PERMISSION_MASK) == PERMISSION_MASK);
     store(inode, attr, permissions, current && is_whole(attr) ? now : 0);
     unlock_attr(inode);
+}
+
+void vr_inode_attr_update(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr)
+{
+    update(inode, token, attr, true);
+}
+
+void vr_inode_attr_touched(struct vr_inode *inode, uint64_t token, const struct vrift_stat *attr)
+{
+    update(inode, token, attr, false);
 }
 
 void vr_inode_attr_forget(struct vr_inode *inode)

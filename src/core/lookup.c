@@ -243,10 +243,13 @@ int32_t vr_lookup_again(struct vr_dentry *dir, struct vr_dentry *stale, const st
     vrift_vfs *vfs = vr_dcache_sb(dir)->vfs;
     struct vr_reap reap = VR_REAP_INIT;
     vr_dcache_write_begin(vfs);
-    vr_dcache_drop(stale, true, &reap);
+    /* A rename may have given it another name meanwhile, of which nothing was asked. */
+    bool moved = vr_dcache_hashed(stale) && vr_dcache_find(vfs, dir, name) != stale;
+    if (!moved)
+        vr_dcache_drop(stale, true, &reap);
     vr_dcache_write_end(vfs);
     vr_dcache_reap(vfs, &reap);
-    if (inode)
+    if (inode && !moved)
         vr_mnttree_abandon_below(stale);
     return 0;
 }

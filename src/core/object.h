@@ -443,27 +443,27 @@ struct vrift_file {
     vr_os_mutex lock;      /* rank VR_RANK_POSITION */
     uint64_t position;     /* lock; a directory's: 0, 1 past ".", 2 past "..", a backend's cookie plus 2 */
     uint64_t listed;       /* lock; entries seen since position 0, UINT64_MAX once it was moved */
-    uint64_t listed_token; /* lock; the superblock's `started` when the listing began */
+    uint64_t listed_token; /* lock; the superblock's `started` and `invalidated`, added up, when the listing began */
 };
 
 static inline bool vr_is_dir(const struct vr_inode *inode)
 {
-    return (atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT) == VRIFT_S_IFDIR;
+    return (atomic_load_explicit(&inode->mode, memory_order_acquire) & VRIFT_S_IFMT) == VRIFT_S_IFDIR;
 }
 
 static inline bool vr_is_link(const struct vr_inode *inode)
 {
-    return (atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT) == VRIFT_S_IFLNK;
+    return (atomic_load_explicit(&inode->mode, memory_order_acquire) & VRIFT_S_IFMT) == VRIFT_S_IFLNK;
 }
 
 static inline bool vr_is_fifo(const struct vr_inode *inode)
 {
-    return (atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT) == VRIFT_S_IFIFO;
+    return (atomic_load_explicit(&inode->mode, memory_order_acquire) & VRIFT_S_IFMT) == VRIFT_S_IFIFO;
 }
 
 static inline bool vr_is_file(const struct vr_inode *inode)
 {
-    return (atomic_load_explicit(&inode->mode, memory_order_relaxed) & VRIFT_S_IFMT) == VRIFT_S_IFREG;
+    return (atomic_load_explicit(&inode->mode, memory_order_acquire) & VRIFT_S_IFMT) == VRIFT_S_IFREG;
 }
 
 /* vfs.c */
