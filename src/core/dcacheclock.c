@@ -206,7 +206,7 @@ static uint64_t drop_kind(vrift_vfs *vfs, int kind, const vrift_sb *sb)
 {
     struct vr_pool *pool = &vfs->dcache.dentries[kind];
     struct vr_cursor hand = {NULL, 0};
-    uint64_t left = atomic_load_explicit(&pool->slots, memory_order_relaxed), dropped = 0;
+    uint64_t left = atomic_load_explicit(&pool->slots, memory_order_acquire), dropped = 0;
     while (left) {
         struct vr_reap reap = VR_REAP_INIT;
         uint64_t steps = left < 4096 ? left : 4096;

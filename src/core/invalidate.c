@@ -69,7 +69,7 @@ static void forget_names(const struct scope *scope)
     for (int kind = 0; kind < 2; kind++) {
         struct vr_pool *pool = &vfs->dcache.dentries[kind];
         struct vr_cursor hand = {NULL, 0};
-        uint64_t left = atomic_load_explicit(&pool->slots, memory_order_relaxed);
+        uint64_t left = atomic_load_explicit(&pool->slots, memory_order_acquire);
         while (left) {
             struct vr_reap reap = VR_REAP_INIT;
             uint64_t steps = left < SECTION ? left : SECTION;

@@ -117,7 +117,7 @@ bool vr_mnt_is_read_only(const struct vr_mount *mount);
 
 static inline bool vr_mnt_is(const struct vr_mount *mount, uint64_t flag)
 {
-    return atomic_load_explicit(&mount->flags, memory_order_relaxed) & flag;
+    return atomic_load_explicit(&mount->flags, memory_order_acquire) & flag;
 }
 
 #endif

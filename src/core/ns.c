@@ -143,7 +143,7 @@ int32_t vrift_task_unshare_ns(vrift_task *task, uint64_t flags)
     struct cloning cloning = {.task = task, .flags = flags, .to = make_ns(task->vfs)};
     bool alone = atomic_load(&task->place->refs) == 1;
     if (!alone)
-        cloning.fresh = vr_place_copy(task->vfs, task->place);
+        cloning.fresh = vr_place_copy(task);
     int32_t error = -VRIFT_ENOMEM;
     if (cloning.to && (alone || cloning.fresh))
         error = vr_mnttree_run(task->vfs, try_clone, &cloning);

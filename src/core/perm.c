@@ -5,17 +5,17 @@
 
 static uint32_t mode_of(const struct vr_inode *inode)
 {
-    return atomic_load_explicit(&inode->mode, memory_order_relaxed);
+    return atomic_load_explicit(&inode->mode, memory_order_acquire);
 }
 
 static uint32_t uid_of(const struct vr_inode *inode)
 {
-    return atomic_load_explicit(&inode->uid, memory_order_relaxed);
+    return atomic_load_explicit(&inode->uid, memory_order_acquire);
 }
 
 static uint32_t gid_of(const struct vr_inode *inode)
 {
-    return atomic_load_explicit(&inode->gid, memory_order_relaxed);
+    return atomic_load_explicit(&inode->gid, memory_order_acquire);
 }
 
 bool vr_perm_in_group(const struct vrift_cred *cred, uint32_t gid)

@@ -24,7 +24,7 @@ static inline bool vr_perm_capable(const struct vrift_cred *cred, uint64_t capab
 /* Has it any of the VR_MODE_... bits? */
 static inline bool vr_perm_is(const struct vr_inode *inode, uint32_t bits)
 {
-    return atomic_load_explicit(&inode->mode, memory_order_relaxed) & bits;
+    return atomic_load_explicit(&inode->mode, memory_order_acquire) & bits;
 }
 
 bool vr_perm_in_group(const struct vrift_cred *cred, uint32_t gid);

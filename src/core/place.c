@@ -44,12 +44,24 @@ struct vr_place *vr_place_new(vrift_vfs *vfs, const struct vr_path *at, uint32_t
     return place;
 }
 
-struct vr_place *vr_place_copy(vrift_vfs *vfs, struct vr_place *from)
+struct vr_place *vr_place_share(vrift_task *task)
 {
-    struct vr_place *place = make(vfs, atomic_load(&from->umask));
+    vr_dcache_read_begin(task->vfs);
+    struct vr_place *place = task->place;
+    atomic_fetch_add_explicit(&place->refs, 1, memory_order_relaxed);
+    vr_dcache_read_end(task->vfs);
+    return place;
+}
+
+struct vr_place *vr_place_copy(vrift_task *task)
+{
+    vrift_vfs *vfs = task->vfs;
+    struct vr_place *place = make(vfs, 0);
     if (!place)
         return NULL;
     vr_dcache_read_begin(vfs);
+    const struct vr_place *from = task->place; /* another thread may make the task leave it */
+    atomic_store(&place->umask, atomic_load(&from->umask));
     const struct vr_path root = vr_spot_get(&from->root), cwd = vr_spot_get(&from->cwd);
     stand(vfs, place, &root, &cwd);
     vr_dcache_read_end(vfs);

@@ -5,15 +5,12 @@
 
 #include "core/object.h"
 
-/* A place at a path, twice held by it; or one like another. NULL without memory. */
+/* A place at a path, twice held by it; or one like a task's. NULL without memory. */
 struct vr_place *vr_place_new(vrift_vfs *vfs, const struct vr_path *at, uint32_t umask);
-struct vr_place *vr_place_copy(vrift_vfs *vfs, struct vr_place *from);
+struct vr_place *vr_place_copy(vrift_task *task);
 
-static inline struct vr_place *vr_place_ref(struct vr_place *place)
-{
-    atomic_fetch_add_explicit(&place->refs, 1, memory_order_relaxed);
-    return place;
-}
+/* A task's own, with one more reference. */
+struct vr_place *vr_place_share(vrift_task *task);
 
 /* Without locks. NULL is fine. */
 void vr_place_unref(vrift_vfs *vfs, struct vr_place *place);

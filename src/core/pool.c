@@ -74,12 +74,13 @@ static void add_slab(struct vr_pool *pool, struct vr_slab *slab)
         pool->free = slot;
     }
     pool->free_count += slab->count;
-    atomic_fetch_add_explicit(&pool->slots, slab->count, memory_order_relaxed);
     if (pool->last)
         atomic_store_explicit(&pool->last->next, slab, memory_order_release);
     else
         atomic_store_explicit(&pool->slabs, slab, memory_order_release);
     pool->last = slab;
+    /* Last: a hand that is to make so many turns finds slots to turn over. */
+    atomic_fetch_add_explicit(&pool->slots, slab->count, memory_order_release);
 }
 
 static void *pop(struct vr_pool *pool)

@@ -159,7 +159,7 @@ int32_t vrift_task_clone(vrift_task *task, uint64_t flags, vrift_task **out)
 {
     if (!task || !out || flags & ~(VRIFT_CLONE_FILES | VRIFT_CLONE_FS))
         return -VRIFT_EINVAL;
-    struct vr_place *place = flags & VRIFT_CLONE_FS ? vr_place_ref(task->place) : vr_place_copy(task->vfs, task->place);
+    struct vr_place *place = flags & VRIFT_CLONE_FS ? vr_place_share(task) : vr_place_copy(task);
     struct vr_fdtable *files = task->files;
     if (flags & VRIFT_CLONE_FILES)
         atomic_fetch_add_explicit(&files->refs, 1, memory_order_relaxed);
@@ -254,9 +254,11 @@ int32_t vrift_umask(vrift_task *task, uint32_t mask)
 /* -- Where it is --------------------------------------------------------------------------------------------------- */
 
 /* Takes over the references of `to`. */
-static void replace_path(vrift_task *task, struct vr_spot *where, const struct vr_path *to)
+static void replace_path(vrift_task *task, bool root, const struct vr_path *to)
 {
     vr_dcache_write_begin(task->vfs);
+    struct vr_place *place = task->place; /* which it may just have left for another one */
+    struct vr_spot *where = root ? &place->root : &place->cwd;
     struct vr_path before = vr_spot_get(where);
     vr_spot_set(where, to);
     vr_dcache_write_end(task->vfs);
@@ -281,7 +283,7 @@ int32_t vrift_chdir(vrift_task *task, const char *path)
     if (error)
         vr_path_unref(&to);
     else
-        replace_path(task, &task->place->cwd, &to);
+        replace_path(task, false, &to);
     return error;
 }
 
@@ -297,7 +299,7 @@ int32_t vrift_fchdir(vrift_task *task, int32_t fd)
     if (!error) {
         struct vr_path to = file->path;
         vr_path_ref(&to);
-        replace_path(task, &task->place->cwd, &to);
+        replace_path(task, false, &to);
     }
     vrift_file_unref(file);
     return error;
@@ -315,7 +317,7 @@ int32_t vrift_chroot(vrift_task *task, const char *path)
     if (error)
         vr_path_unref(&to);
     else
-        replace_path(task, &task->place->root, &to);
+        replace_path(task, true, &to);
     return error;
 }
 
