@@ -391,7 +391,7 @@ static uint64_t expand_blocks(const struct vr_attr_raw *raw)
 
 void vr_inode_attr_expand(const struct vr_attr_raw *raw, struct vrift_stat *out)
 {
-    memset(out->digest, 0, sizeof *out - offsetof(struct vrift_stat, digest));
+    vr_os_clear(out->digest, sizeof *out - offsetof(struct vrift_stat, digest));
     out->dev = out->mount_id = out->rdev = 0;
     out->digest_algorithm = 0;
     out->mask = VRIFT_STAT_BASIC | (uint64_t)raw->mask << MASK_SHIFT;

@@ -90,7 +90,7 @@ static inline int32_t answer(const vrift_vfs *vfs, const struct vr_memo_entry *e
         return 1;
     if (!inode)
         return -VRIFT_ENOENT;
-    memset(out->digest, 0, sizeof *out - offsetof(struct vrift_stat, digest));
+    vr_os_clear(out->digest, sizeof *out - offsetof(struct vrift_stat, digest));
     memcpy(out, words, VR_MEMO_USUAL * 8);
     out->mask &= ~HAS_REST;
     if (rest)

@@ -325,7 +325,7 @@ static int32_t slow_fresh(struct vr_walk *walk)
 int32_t vr_walk_begin(struct vr_walk *walk, vrift_task *task, int32_t dirfd, const char *path, uint32_t flags,
                       uint64_t resolve)
 {
-    memset(walk, 0, offsetof(struct vr_walk, last));
+    vr_os_clear(walk, offsetof(struct vr_walk, last));
     walk->task = task;
     walk->flags = flags;
     walk->resolve = resolve;

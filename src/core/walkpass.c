@@ -129,10 +129,10 @@ static const char *text_of(const struct vr_inode *inode)
  * Goes on in the text of a symlink; what is left of the present text waits. The text is read only once the inode is
  * held and was still what the path meant.
  */
-static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link, struct vr_inode *inode)
+static int32_t follow_link(struct vr_walk *walk, const struct vr_mount *mount, struct vr_inode *inode)
 {
     if (walk->followed >= VR_WALK_MAX_LINKS || walk->resolve & VRIFT_RESOLVE_NO_SYMLINKS ||
-        vr_mnt_is(link->mount, VRIFT_MOUNT_NOSYMFOLLOW))
+        vr_mnt_is(mount, VRIFT_MOUNT_NOSYMFOLLOW))
         return -VRIFT_ELOOP;
     if (!text_of(inode))
         return VR_WALK_NEED_LINK;
@@ -141,12 +141,12 @@ static int32_t follow_link(struct vr_walk *walk, const struct vr_path *link, str
     walk->links[walk->link_count++] = inode;
     if (!vr_walkpass_valid(walk))
         return VR_WALK_TORN;
-    enum vr_atime due = vr_atime_wanted(link->mount, inode, VR_ATIME_DAY);
+    enum vr_atime due = vr_atime_wanted(mount, inode, VR_ATIME_DAY);
     if (due == VR_ATIME_STAMP)
         walk->read_links |= 1ULL << (walk->link_count - 1);
     else if (due == VR_ATIME_UNKNOWN)
         walk->doubtful_links |= 1ULL << (walk->link_count - 1);
-    if (vr_atime_may_be(link->mount, inode))
+    if (vr_atime_may_be(mount, inode))
         walk->aged = true;
     walk->followed++;
     if (!walk->final) {
@@ -185,14 +185,19 @@ static inline void next_component(struct vr_walk *walk)
 /* Into walk->child: 0 when the walk stands on it, or goes on in its text (*linked). */
 static inline int32_t step_into(struct vr_walk *walk, bool *linked)
 {
-    struct vr_path path = {walk->path.mount, walk->child};
-    int32_t error = 0;
+    struct vr_mount *mount = walk->path.mount;
+    struct vr_dentry *dentry = walk->child;
+    int32_t error;
     *linked = false;
-    if (LOAD(path.dentry->flags) & VR_DENTRY_MOUNTED)
+    if (LOAD(dentry->flags) & VR_DENTRY_MOUNTED) {
+        struct vr_path path = {mount, dentry};
         error = cross_mounts(walk, &path);
-    if (error)
-        return error;
-    struct vr_inode *inode = LOAD(path.dentry->inode);
+        if (error)
+            return error;
+        mount = path.mount;
+        dentry = path.dentry;
+    }
+    struct vr_inode *inode = LOAD(dentry->inode);
     if (!inode)
         return -VRIFT_ENOENT;
     if (vr_is_link(inode) && (!walk->final || walk->flags & VR_WALK_FOLLOW)) {
@@ -201,9 +206,10 @@ static inline int32_t step_into(struct vr_walk *walk, bool *linked)
         if (!dir)
             return VR_WALK_TORN;
         error = walk->final ? vr_perm_follow(walk->task->vfs, walk->cred, dir, inode) : 0;
-        return error ? error : follow_link(walk, &path, inode);
+        return error ? error : follow_link(walk, mount, inode);
     }
-    walk->path = path;
+    walk->path.mount = mount;
+    walk->path.dentry = dentry;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <vrift/types.h>
 
 #include <pthread.h>
+#include <string.h>
 
 typedef pthread_mutex_t vr_os_mutex;
 typedef pthread_rwlock_t vr_os_rwlock;
@@ -38,6 +39,21 @@ void vr_os_cond_broadcast(vr_os_cond *cond);
 /* 0 or -VRIFT_EAGAIN. The thread starts with all signals blocked: a library has no business with them. */
 int32_t vr_os_thread_start(vr_os_thread *thread, void *(*run)(void *payload), void *payload);
 void vr_os_thread_join(vr_os_thread thread);
+
+/*
+ * Zeroes a small struct whose size is a constant of at most 256, in pieces that compilers turn into a few stores: for the
+ * whole they take a string instruction, which costs as much as looking a name up.
+ */
+static inline void vr_os_clear(void *memory, size_t size)
+{
+    unsigned char *at = memory;
+    size_t first = size < 64 ? size : 64, second = size < 128 ? size - first : 64;
+    size_t third = size < 192 ? size - first - second : 64;
+    memset(at, 0, first);
+    memset(at + first, 0, second);
+    memset(at + first + second, 0, third);
+    memset(at + first + second + third, 0, size - first - second - third);
+}
 
 /* A hint that memory is about to be read; any address is fine. */
 static inline void vr_os_prefetch(const void *address)
