@@ -149,6 +149,14 @@ static void a_host_directory_agrees_with_the_kernel(void **state)
     diff_backend = DIFF_MEM;
 }
 
+static void an_overlay_agrees_with_the_kernel(void **state)
+{
+    (void)state;
+    diff_backend = DIFF_OVERLAY;
+    with(DIFF_NO_TROUBLE);
+    diff_backend = DIFF_MEM;
+}
+
 static bool read_arguments(int argc, char **argv, struct campaign *campaign)
 {
     for (int i = 1; i < argc; i++) {
@@ -193,7 +201,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_calls_of_several_tasks_agree_with_the_kernel),
                                        cmocka_unit_test(calls_that_run_out_of_memory_change_nothing),
                                        cmocka_unit_test(calls_whose_backend_fails_change_nothing),
-                                       cmocka_unit_test(a_host_directory_agrees_with_the_kernel)};
+                                       cmocka_unit_test(a_host_directory_agrees_with_the_kernel),
+                                       cmocka_unit_test(an_overlay_agrees_with_the_kernel)};
     if (argc < 2)
         return cmocka_run_group_tests(tests, NULL, NULL);
     if (!read_arguments(argc, argv, &campaign)) {

@@ -49,7 +49,7 @@ static int32_t apply(struct vr_overlay *overlay, int32_t fd, const struct vrift_
     if (set->mask & VRIFT_SET_SIZE) {
         result = set_length(task, fd, set->length);
     }
-    if (result == 0 && set->mask & (VRIFT_SET_UID | VRIFT_SET_GID)) {
+    if (result == 0 && (!set->mask || set->mask & (VRIFT_SET_UID | VRIFT_SET_GID))) { /* nobody's stamps it, too */
         uint32_t uid = set->mask & VRIFT_SET_UID ? set->uid : UINT32_MAX;
         uint32_t gid = set->mask & VRIFT_SET_GID ? set->gid : UINT32_MAX;
         result = vrift_fchownat(task, fd, "", uid, gid, VRIFT_AT_EMPTY_PATH);

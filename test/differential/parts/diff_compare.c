@@ -19,7 +19,7 @@ struct pairing {
 
 struct comparison {
     struct pairing *inodes, *mounts;
-    bool is_link;
+    bool is_link, is_dir;
     struct pair *inode; /* whose facts these are */
     struct diff_difference *difference;
     bool fine_times;
@@ -114,12 +114,15 @@ static bool same(struct comparison *comparison, const struct diff_token *k, cons
         if (k->what[0] == 'a' && comparison->is_link && !set_by_a_call(k->value) && set_by_a_call(v->value))
             return true;
         /* A stamp that cannot be set is no error of the call; and a host stamps what libvrift reads of it. */
-        return (k->what[0] == 'a' && (diff_trouble == DIFF_FAULTS || diff_backend == DIFF_HOST)) || same_time(k, v);
+        return (k->what[0] == 'a' && (diff_trouble == DIFF_FAULTS || diff_backend != DIFF_MEM)) || same_time(k, v);
     case DIFF_MOVED:
         return same_motion(comparison, k, v);
     case DIFF_BYTES:
         return k->value == v->value && memcmp(k + 1, v + 1, k->value) == 0;
     default:
+        /* An overlay does not count subdirectories, nor does the kernel's in a directory with a lower part. */
+        if (diff_backend == DIFF_OVERLAY && comparison->is_dir && strcmp(k->what, "nlink") == 0)
+            return true;
         return k->value == v->value;
     }
 }
@@ -181,7 +184,7 @@ static void begin(struct comparison *comparison, struct diff_difference *differe
     inodes.age++;
     mounts.age++;
     inodes.count = mounts.count = 0;
-    *comparison = (struct comparison){&inodes, &mounts, false, NULL, difference, fine, 0, NULL};
+    *comparison = (struct comparison){&inodes, &mounts, false, false, NULL, difference, fine, 0, NULL};
 }
 
 static bool stamps_directory(const char *kind)
@@ -207,6 +210,8 @@ bool diff_compare(const struct diff_log *kernel, const struct diff_log *vrift, s
             return tell(&comparison, step, k, v, path);
         if (k->kind == DIFF_MOVED && k->what[0] == 'c' && comparison.inode)
             comparison.inode->borrowed = comparison.borrowed;
+        if (k->kind == DIFF_NUMBER && strcmp(k->what, "mode") == 0)
+            comparison.is_dir = (k->value & VRIFT_S_IFMT) == VRIFT_S_IFDIR;
         if (k->kind == DIFF_NUMBER && strcmp(k->what, "mode") == 0)
             comparison.is_link = (k->value & VRIFT_S_IFMT) == VRIFT_S_IFLNK;
         if (k->kind == DIFF_STEP) {

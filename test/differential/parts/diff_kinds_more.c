@@ -292,6 +292,8 @@ void diff_run_getacl(struct diff_run *run, const struct diff_step *step)
 
 void diff_run_removeacl(struct diff_run *run, const struct diff_step *step)
 {
+    if (diff_backend == DIFF_OVERLAY)
+        return; /* whether that stamps is for the layer to say */
     RESULT(removexattr, step->fd, PATH(step), acl_name(step->a), step->c);
     diff_look(run, step, false);
 }

@@ -35,6 +35,8 @@ void diff_choose_mknod(struct diff_random *random, struct diff_step *step)
 
 void diff_run_mknod(struct diff_run *run, const struct diff_step *step)
 {
+    if (diff_backend == DIFF_OVERLAY && !step->b && (step->a & VRIFT_S_IFMT) == VRIFT_S_IFCHR)
+        return; /* likewise */
     RESULT(mknodat, step->fd, PATH(step), (uint32_t)step->a, (uint32_t)step->b, (uint32_t)step->c);
     diff_look(run, step, true);
 }
@@ -79,6 +81,8 @@ void diff_choose_rename(struct diff_random *random, struct diff_step *step)
 
 void diff_run_rename(struct diff_run *run, const struct diff_step *step)
 {
+    if (diff_backend == DIFF_OVERLAY && step->a & VRIFT_RENAME_WHITEOUT)
+        return; /* which overlays keep for themselves, here and in the kernel */
     RESULT(renameat2, step->fd, PATH(step), step->fd2, PATH2(step), step->a);
     diff_look(run, step, true);
     diff_look_at_second(run, step);
@@ -233,7 +237,8 @@ void diff_run_statfs(struct diff_run *run, const struct diff_step *step)
     struct vrift_statfs st;
     if (RESULT(statfs, step->fd, PATH(step), &st) < 0)
         return;
-    diff_log(run->log, "type", DIFF_NUMBER, st.type, 0);
+    if (diff_backend != DIFF_OVERLAY)
+        diff_log(run->log, "type", DIFF_NUMBER, st.type, 0);
     diff_log(run->log, "bsize", DIFF_NUMBER, st.bsize, 0);
     diff_log(run->log, "namelen", DIFF_NUMBER, st.namelen, 0);
     diff_log(run->log, "flags", DIFF_NUMBER, st.flags, 0);
