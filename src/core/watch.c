@@ -481,6 +481,14 @@ static int32_t put_watch(vrift_watch_queue *queue, vrift_sb *sb, struct vr_inode
     return watch->wd;
 }
 
+/* Once it is watched: if what somebody has open has lost its last name already, the watch ends with its last use. */
+static void look_for_names(struct vr_inode *inode)
+{
+    bool may_be_nameless = vr_is_dir(inode) ? atomic_load(&inode->unlinked) : !vr_inode_tmpfile(inode);
+    if (may_be_nameless)
+        vr_watch_nameless(inode, true);
+}
+
 static int32_t add_once(vrift_watch_queue *queue, vrift_task *task, int32_t dirfd, const char *path, uint32_t mask,
                         uint64_t flags)
 {
@@ -505,6 +513,8 @@ static int32_t add_once(vrift_watch_queue *queue, vrift_task *task, int32_t dirf
         vr_watch_unlock(task->vfs);
         grow(task->vfs);
         vrift_sb *sb = vr_dcache_sb(walk.path.dentry);
+        if (result > 0 && !whole)
+            look_for_names(walk.path.dentry->inode);
         if (result > 0 && whole && sb->notify && atomic_load(&sb->notify->any_deaf))
             vr_watch_deaf(sb, NULL);
     }

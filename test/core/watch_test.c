@@ -244,6 +244,28 @@ static void an_unnamed_file_ends_with_its_last_use(void **state)
     world_free(w);
 }
 
+static void a_removed_file_that_is_open_ends_with_its_last_use(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    vrift_watch_queue *queue = queue_new(w, 0);
+    world_file(w, "/f", "x");
+    check_ok(vrift_mkdirat(w->task, HERE, "/d", 0755));
+    int32_t file = (int32_t)check_ok(vrift_openat(w->task, HERE, "/f", VRIFT_O_RDONLY, 0));
+    int32_t dir = (int32_t)check_ok(vrift_openat(w->task, HERE, "/d", VRIFT_O_DIRECTORY, 0));
+    check_ok(vrift_unlinkat(w->task, HERE, "/f", 0));
+    check_ok(vrift_unlinkat(w->task, HERE, "/d", VRIFT_AT_REMOVEDIR));
+    check_ok(vrift_watch_add(queue, w->task, file, "", VRIFT_IN_DELETE_SELF, VRIFT_AT_EMPTY_PATH));
+    check_ok(vrift_watch_add(queue, w->task, dir, "", VRIFT_IN_DELETE_SELF, VRIFT_AT_EMPTY_PATH));
+    assert_string_equal(heard(queue), "");
+    check_ok(vrift_close(w->task, file));
+    assert_string_equal(heard(queue), "1 delete-self, 1 ignored");
+    check_ok(vrift_close(w->task, dir));
+    assert_string_equal(heard(queue), "2 delete-self, 2 ignored");
+    vrift_watch_free(queue);
+    world_free(w);
+}
+
 /* -- Waiting ------------------------------------------------------------------------------------------------------- */
 
 struct reader {
@@ -361,6 +383,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_not_read),
         cmocka_unit_test(bad_watches_are_refused),
         cmocka_unit_test(an_unnamed_file_ends_with_its_last_use),
+        cmocka_unit_test(a_removed_file_that_is_open_ends_with_its_last_use),
         cmocka_unit_test(a_reader_waits_for_an_event_a_deadline_or_a_cancellation),
         cmocka_unit_test(each_name_comes_before_it_goes_under_a_storm),
     };
