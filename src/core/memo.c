@@ -17,6 +17,10 @@
 /* In a kept mask: there is more than zeroes from `digest` on. */
 #define HAS_REST (1ULL << 63)
 
+/* Of a hash: how many words the text has, and the flag. */
+#define EXACT_BITS 5u
+_Static_assert(VR_MEMO_WORDS << 1 < 1u << EXACT_BITS, "they fit");
+
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_acquire)
 
 _Static_assert(offsetof(struct vrift_stat, digest) % 8 == 0 && offsetof(struct vrift_stat, spare) % 8 == 0,
@@ -43,12 +47,13 @@ static bool read_text(const char *path, uint64_t flags, struct vr_memo_question 
         question->text[words] = word;
         hash += (word ^ word >> 31) * factors[words];
     }
-    /* The last word always has a zero at its end: room for the flag. */
-    uint64_t word = vr_hot_load_tail((const unsigned char *)path, length) | (uint64_t) !!flags << 56;
+    uint64_t word = vr_hot_load_tail((const unsigned char *)path, length);
     question->text[words] = word;
     hash += (word ^ word >> 31) * factors[words];
     question->words = words + 1;
-    question->hash = hash ^ hash >> 32;
+    /* Exact, so that only texts of as many words are compared, and questions with the same flags. */
+    hash = (hash ^ hash >> 32) & UINT64_MAX >> EXACT_BITS;
+    question->hash = hash | ((uint64_t)question->words << 1 | !!flags) << (64 - EXACT_BITS);
     return true;
 }
 

@@ -253,6 +253,21 @@ static void texts_that_are_long_or_alike_are_told_apart(void **state)
     }
 }
 
+static void a_flag_is_told_from_a_byte_of_the_text(void **state)
+{
+    struct world *w = *state;
+    check_ok(vrift_symlinkat(w->task, "a/b/file", HERE, "/abcdef"));
+    check_ok(vrift_mkdirat(w->task, HERE, "/abcdef\1", 0755));
+    struct vrift_stat st = warm(w, "/abcdef\1", 0);
+    assert_int_equal(st.mode & VRIFT_S_IFMT, VRIFT_S_IFDIR);
+    st = warm_as(w, w->task, "/abcdef", VRIFT_AT_SYMLINK_NOFOLLOW, 0);
+    assert_int_equal(st.mode & VRIFT_S_IFMT, VRIFT_S_IFLNK);
+    st = warm_as(w, w->task, "/abcdef", 0, 0);
+    assert_int_equal(st.mode & VRIFT_S_IFMT, VRIFT_S_IFREG);
+    check_ok(vrift_statat(w->task, HERE, "/abcdef\1", 0, &st));
+    assert_int_equal(st.mode & VRIFT_S_IFMT, VRIFT_S_IFDIR);
+}
+
 /* -- Changes and questions at the same time ------------------------------------------------------------------------- */
 
 struct race {
@@ -363,6 +378,7 @@ int main(void)
         TEST(mounts_are_seen),
         TEST(what_others_change_is_never_remembered),
         TEST(texts_that_are_long_or_alike_are_told_apart),
+        TEST(a_flag_is_told_from_a_byte_of_the_text),
         TEST(no_answer_is_remembered_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
