@@ -275,6 +275,43 @@ check "access(2) asks for the real user" asks real
 check "who goes to a user namespace of his own leaves his capabilities behind" asks namespace
 vrift umount "$at"
 
+seeks() {
+    python3 - "$1" <<'PYTHON'
+import ctypes, os, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.getdents64.restype = ctypes.c_ssize_t
+libc.lseek64.restype = ctypes.c_int64
+buffer = ctypes.create_string_buffer(65536)
+fd = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)
+
+def read():
+    return libc.getdents64(fd, buffer, ctypes.c_size_t(len(buffer)))
+
+def seek(to, whence=0):
+    return libc.lseek64(fd, ctypes.c_int64(to), whence)
+
+places = [0]
+while read():
+    places.append(seek(0, 1))
+for count in range(1, len(places) - 1):
+    seek(0)
+    for _ in range(count):
+        read()
+    seek(places[-1])
+    assert read() == 0
+    seek(places[count])
+    assert read() > 0, 'nothing is left at %d of %d' % (count, len(places))
+PYTHON
+}
+mkdir "$scratch/tmpfs/many"
+mount -t tmpfs vrift-test "$scratch/tmpfs/many"
+(cd "$scratch/tmpfs/many" && seq -f 'a-rather-long-name-%g' 3000 | xargs touch)
+vrift mount "dir:$scratch/tmpfs/many" "$at"
+check "who went to the end of a directory may go back" seeks "$at"
+vrift umount "$at"
+umount "$scratch/tmpfs/many"
+
 # -- Options ----------------------------------------------------------------------------------------------------------
 
 option_words() { findmnt -no "$1" "$at"; }

@@ -69,9 +69,8 @@ static int send_reply(struct worker *worker, uint64_t unique, int64_t result)
     while (write(worker->session->device, reply, reply->len) < 0) {
         if (errno == EINTR || errno == EAGAIN)
             continue;
-        if (errno == ENOENT)
-            return 0; /* the caller was interrupted and did not wait */
-        return -1;
+        /* Else the request is done with, too: the caller did not wait (ENOENT), or the kernel could not take the reply. */
+        return errno == ENODEV ? -1 : 0;
     }
     return 0;
 }

@@ -141,9 +141,10 @@ static void unmount(const struct mounted *self)
 /* The mount can be used: lets the waiting parent go, and its terminal. */
 static void announce(int *notify)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int null;
     if (*notify < 0)
         return;
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
     (void)!write(*notify, "", 1);
     (void)close(*notify);
     *notify = -1;

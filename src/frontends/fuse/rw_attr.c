@@ -74,13 +74,13 @@ uint32_t vr_rw_attr_names_valid(struct vr_rw_call *call, struct vr_rw_node *dir)
     if (atomic_load(&call->server->session->minor) < VR_FUSE_INC_EPOCH_MINOR)
         return 0; /* there is no way to take it back */
     before = atomic_load(&dir->search);
-    if ((before & VR_RW_SEARCH_MASK) != VR_RW_SEARCH_UNKNOWN)
-        return (before & VR_RW_SEARCH_MASK) == VR_RW_SEARCH_ALL ? VR_FUSE_FOREVER : 0;
-    found = find_search(call, dir);
-    /* Who changes it now either sees what we keep, or makes us keep nothing. */
-    return atomic_compare_exchange_strong(&dir->search, &before, before | found) && found == VR_RW_SEARCH_ALL
-               ? VR_FUSE_FOREVER
-               : 0;
+    /* Who changes it now either sees what we keep, or makes us look again. */
+    while ((before & VR_RW_SEARCH_MASK) == VR_RW_SEARCH_UNKNOWN) {
+        found = find_search(call, dir);
+        if (atomic_compare_exchange_strong(&dir->search, &before, before | found))
+            before |= found;
+    }
+    return (before & VR_RW_SEARCH_MASK) == VR_RW_SEARCH_ALL ? VR_FUSE_FOREVER : 0;
 }
 
 /* The kernel knows when it asked: an answer that is still on its way is taken back too. */

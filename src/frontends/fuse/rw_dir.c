@@ -116,8 +116,10 @@ static int64_t fill(struct packing *packing, struct handle *handle, uint64_t pos
 {
     vrift_task *task = packing->call->task;
     int64_t got = 0;
-    if (handle->position != position)
+    if (handle->position != position) {
+        handle->position = UINT64_MAX;
         got = vrift_lseek(task, handle->fd, (int64_t)position, VRIFT_SEEK_SET);
+    }
     while (got >= 0) {
         got = vrift_getdents(task, handle->fd, handle->listing, LISTING_ROOM, packing->plus ? VRIFT_GETDENTS_STAT : 0);
         if (got <= 0)

@@ -26,7 +26,7 @@
 #define F2FS_SUPER_MAGIC 0xf2f52010
 #endif
 
-#define MOST_ROUNDS 512 /* times 60 events of the longest names are more than a queue holds */
+#define MOST_ROUNDS 512 /* times 60 events of the longest names are more than a queue holds by default */
 
 #define WANTED                                                                                                         \
     (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -117,18 +117,19 @@ static void pass_on(const struct inotify_event *event, vr_dirwatch_fn fn, void *
 void vr_dirwatch_read(struct vr_dirwatch *watch, vr_dirwatch_fn fn, void *payload)
 {
     _Alignas(struct inotify_event) char buf[16384];
+    const struct vr_dirwatch_event lost = {.wd = -1, .flags = VR_DIRWATCH_LOST};
     struct pollfd fds[2] = {{watch->events, POLLIN, 0}, {watch->mounts, POLLPRI, 0}};
     if (poll(fds, 2, 0) == 0)
         return;
-    if (fds[1].revents) {
-        struct vr_dirwatch_event lost = {.wd = -1, .flags = VR_DIRWATCH_LOST};
+    if (fds[1].revents)
         fn(&lost, payload);
-    }
-    /* What was queued when we came is read within so many rounds; who keeps on causing events does not keep us. */
-    for (int rounds = 0; rounds < MOST_ROUNDS; rounds++) {
+    /* Who keeps on causing events does not keep us: what may be left of what was queued when we came counts as lost. */
+    for (int rounds = 0; rounds <= MOST_ROUNDS; rounds++) {
         ssize_t length = read(watch->events, buf, sizeof buf);
         if (length <= 0)
             break;
+        if (rounds == MOST_ROUNDS)
+            fn(&lost, payload);
         for (ssize_t at = 0; at < length;) {
             const void *here = buf + at;
             const struct inotify_event *event = here;
