@@ -99,6 +99,8 @@ static int32_t try_clone(struct vr_mnttree *change, void *payload)
     struct cloning *cloning = payload;
     if (cloning->task)
         cloning->from = cloning->task->ns;
+    if (cloning->task && !cloning->fresh && atomic_load(&cloning->task->place->refs) != 1)
+        return VR_MNTTREE_AGAIN; /* another thread has made a task that shares where it stands */
     struct vr_mount *root = cloning->from->root;
     uint32_t how = VR_COPY_RECURSIVE | VR_COPY_UNBINDABLE;
     if (cloning->flags & VRIFT_NS_SLAVE)
@@ -141,16 +143,17 @@ int32_t vrift_task_unshare_ns(vrift_task *task, uint64_t flags)
     if (!vr_walk_capable(task, VRIFT_CAP_SYS_ADMIN))
         return -VRIFT_EPERM;
     struct cloning cloning = {.task = task, .flags = flags, .to = make_ns(task->vfs)};
-    bool alone = atomic_load(&task->place->refs) == 1;
-    if (!alone)
-        cloning.fresh = vr_place_copy(task);
-    int32_t error = -VRIFT_ENOMEM;
-    if (cloning.to && (alone || cloning.fresh))
-        error = vr_mnttree_run(task->vfs, try_clone, &cloning);
+    int32_t error = cloning.to ? VR_MNTTREE_AGAIN : -VRIFT_ENOMEM;
+    while (error == VR_MNTTREE_AGAIN) {
+        bool alone = atomic_load(&task->place->refs) == 1;
+        cloning.fresh = alone ? NULL : vr_place_copy(task);
+        error = alone || cloning.fresh ? vr_mnttree_run(task->vfs, try_clone, &cloning) : -VRIFT_ENOMEM;
+        if (alone)
+            cloning.fresh = NULL;
+    }
     vr_mnt_unref(cloning.left[0].mount);
     vr_mnt_unref(cloning.left[1].mount);
-    if (!alone)
-        vr_place_unref(task->vfs, cloning.fresh);
+    vr_place_unref(task->vfs, cloning.fresh);
     if (!error) {
         vrift_ns_unref(cloning.from);
         vrift_ns_unref(cloning.to);
