@@ -74,6 +74,14 @@ static uint64_t own_age(const struct vrift_consistency *aspect)
     return age < UINT64_MAX / 4 ? age : UINT64_MAX / 4;
 }
 
+/* Where names in several spellings mean one entry: what happens to it by one name is not known of the others. */
+static bool folds_names(vrift_sb *sb)
+{
+    struct vrift_capability answer;
+    return sb->ops.capability && !vr_dispatch_capability(sb, VRIFT_CAPABILITY_CASE_SENSITIVE, &answer) &&
+           answer.effective == VRIFT_SUPPORT_NONE;
+}
+
 static int32_t ask_consistency(vrift_sb *sb)
 {
     for (uint32_t aspect = 0; aspect < VRIFT_ASPECT_COUNT; aspect++) {
@@ -87,7 +95,7 @@ static int32_t ask_consistency(vrift_sb *sb)
     }
     const struct vrift_consistency *names = &sb->consistency[VRIFT_ASPECT_NAMES];
     const struct vrift_consistency *attrs = &sb->consistency[VRIFT_ASPECT_ATTRIBUTES];
-    sb->names_stable = names->model <= VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH;
+    sb->names_stable = names->model <= VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH && !folds_names(sb);
     sb->attrs_stable = attrs->model <= VRIFT_CONSISTENCY_EXCLUSIVE_WRITETHROUGH;
     sb->names_age = own_age(names);
     sb->attrs_age = own_age(attrs);

@@ -2,6 +2,8 @@
 /* What the cache answers without asking a backend, what it must ask, and how it keeps its budget. */
 #include "support/world.h"
 
+#include "backends/mem/mem.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +256,50 @@ static void a_directory_that_others_replace_is_another_directory(void **state)
     remove_temporary_directory(directory);
 }
 
+/* -- Names that have several spellings ------------------------------------------------------------------------------ */
+
+static int32_t VRIFT_CALLBACK folding_capability(void *self, uint32_t capability, struct vrift_capability *out)
+{
+    int32_t error = vr_memfs_ops.capability(self, capability, out);
+    if (capability == VRIFT_CAPABILITY_CASE_SENSITIVE)
+        *out = (struct vrift_capability){.error = -VRIFT_EOPNOTSUPP};
+    return error;
+}
+
+/* Finds what is there in small letters by any letters. */
+static int32_t VRIFT_CALLBACK folding_walk(void *self, const struct vrift_node *dir, const struct vrift_name *names,
+                                           uint32_t count, struct vrift_entry *entries, uint32_t *done)
+{
+    char bytes[VRIFT_NAME_MAX + 1];
+    struct vrift_name name = {bytes, names->length, names->hash};
+    for (uint32_t i = 0; i <= names->length; i++)
+        bytes[i] = (char)(names->bytes[i] >= 'A' && names->bytes[i] <= 'Z' ? names->bytes[i] | 0x20 : names->bytes[i]);
+    return vr_memname_walk(self, dir, &name, count ? 1 : 0, entries, done);
+}
+
+static void what_happens_to_a_name_happens_to_its_other_spellings(void **state)
+{
+    static const struct vrift_mem_options options = {.size = sizeof options};
+    struct world *w = *state;
+    struct vrift_backend_ops ops = vr_memfs_ops;
+    struct vr_memfs *fs;
+    struct vrift_stat st;
+    vrift_sb *sb;
+    ops.capability = folding_capability;
+    ops.walk = folding_walk;
+    check_ok(vr_memfs_new(NULL, &options, &fs));
+    check_ok(vrift_sb_new(w->vfs, &ops, fs, &sb));
+    check_ok(vrift_mkdirat(w->task, HERE, "/m", 0755));
+    check_ok(vrift_mount(w->task, HERE, "/m", sb, 0));
+    vrift_sb_unref(sb);
+    check_error(-VRIFT_ENOENT, vrift_statat(w->task, HERE, "/m/NAME", 0, &st));
+    world_file(w, "/m/name", "x");
+    check_ok(vrift_statat(w->task, HERE, "/m/NAME", 0, &st));
+    check_ok(vrift_unlinkat(w->task, HERE, "/m/name", 0));
+    check_error(-VRIFT_ENOENT, vrift_statat(w->task, HERE, "/m/NAME", 0, &st));
+    check_ok(vrift_umount(w->task, HERE, "/m", 0));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -270,6 +316,7 @@ int main(void)
         TEST(a_table_of_many_names_finds_each),
         TEST(what_others_change_is_seen_at_once),
         TEST(a_directory_that_others_replace_is_another_directory),
+        TEST(what_happens_to_a_name_happens_to_its_other_spellings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
