@@ -134,10 +134,12 @@ static void learn_completeness(vrift_file *file, uint64_t listed)
     vrift_sb *sb = vr_dcache_sb(dir);
     if (!sb->completes || listed == UINT64_MAX)
         return;
-    vr_dcache_write_begin(sb->vfs);
-    if (listing_token(sb) == file->listed_token && dir->positive == listed)
+    vr_dcache_read_begin(sb->vfs);
+    if (listing_token(sb) == file->listed_token && dir->positive == listed && !(dir->flags & VR_DENTRY_COMPLETE)) {
+        vr_dcache_changing(sb->vfs); /* not else: a listing that teaches nothing disturbs no walk */
         dir->flags |= VR_DENTRY_COMPLETE;
-    vr_dcache_write_end(sb->vfs);
+    }
+    vr_dcache_read_end(sb->vfs);
 }
 
 static int32_t put_dots(vrift_file *file, struct filling *filling)

@@ -268,6 +268,18 @@ static void a_flag_is_told_from_a_byte_of_the_text(void **state)
     assert_int_equal(st.mode & VRIFT_S_IFMT, VRIFT_S_IFDIR);
 }
 
+static void a_listing_that_teaches_nothing_disturbs_nothing(void **state)
+{
+    struct world *w = *state;
+    assert_string_equal(world_list(w, "/a/b"), "file");
+    warm(w, "/a/b/file", 0);
+    assert_string_equal(world_list(w, "/a/b"), "file");
+    struct vrift_stat st;
+    uint64_t before = hits_of(w);
+    check_ok(vrift_statat(w->task, HERE, "/a/b/file", 0, &st));
+    assert_int_equal(hits_of(w) - before, 1);
+}
+
 /* -- Changes and questions at the same time ------------------------------------------------------------------------- */
 
 struct race {
@@ -379,6 +391,7 @@ int main(void)
         TEST(what_others_change_is_never_remembered),
         TEST(texts_that_are_long_or_alike_are_told_apart),
         TEST(a_flag_is_told_from_a_byte_of_the_text),
+        TEST(a_listing_that_teaches_nothing_disturbs_nothing),
         TEST(no_answer_is_remembered_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
