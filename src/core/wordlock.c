@@ -77,7 +77,8 @@ void vr_wordlock_write(_Atomic uint32_t *lock, struct vr_wordlock_rooms *rooms)
 
 void vr_wordlock_read(_Atomic uint32_t *lock, struct vr_wordlock_rooms *rooms)
 {
-    take(lock, WRITER, 1, rooms);
+    /* Not past who waits already, or readers that follow each other would keep a writer out for good. */
+    take(lock, WRITER | WAITERS, 1, rooms);
 }
 
 void vr_wordlock_unlock(_Atomic uint32_t *lock, struct vr_wordlock_rooms *rooms)

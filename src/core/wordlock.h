@@ -2,7 +2,7 @@
 /*
  * A reader-writer lock in one word, 0 when free. Who must wait does so in one of a few rooms that the locks of an
  * instance share; a room's mutex is held for moments only and nothing else is taken under it, so that sharing a room
- * orders no locks.
+ * orders no locks. While somebody waits, readers that come wait too: so nobody may take a lock twice to read.
  */
 #ifndef VR_WORDLOCK_H
 #define VR_WORDLOCK_H
