@@ -45,6 +45,7 @@ struct local {
     struct process processes[KEPT_PROCESSES];
     struct caller callers[KEPT_CALLERS];
     uint32_t next_process, next_caller; /* to be replaced */
+    struct stat own;                    /* our user namespace, which is for good */
     struct identity wanted;
     char text[32768]; /* of a status file */
 };
@@ -96,13 +97,12 @@ static struct process *read_status(struct local *local, uint32_t pid)
  * Whether it lives in our user namespace, so that its capabilities mean something here. Asked each time: whoever makes
  * itself a namespace has all capabilities there and is the same thread and user as before.
  */
-static int32_t is_ours(uint32_t pid)
+static int32_t is_ours(const struct local *local, uint32_t pid)
 {
     char path[64];
-    struct stat theirs, own;
+    struct stat theirs;
     (void)snprintf(path, sizeof(path), "/proc/%u/ns/user", pid);
-    return stat(path, &theirs) == 0 && stat("/proc/self/ns/user", &own) == 0 && theirs.st_ino == own.st_ino &&
-           theirs.st_dev == own.st_dev;
+    return stat(path, &theirs) == 0 && theirs.st_ino == local->own.st_ino && theirs.st_dev == local->own.st_dev;
 }
 
 static uint64_t parse_capabilities(const char *text, const char *name)
@@ -172,7 +172,7 @@ static void identify(struct local *local, const struct vr_fuse_request *request,
         parse_groups(groups + 9, out);
     if (capabilities)
         out->capabilities = parse_capabilities(local->text, capabilities);
-    if (out->capabilities && !is_ours(request->pid))
+    if (out->capabilities && !is_ours(local, request->pid))
         out->capabilities = 0;
 }
 
@@ -236,6 +236,7 @@ int32_t vr_rw_cred_task(struct vr_rw_server *server, const struct vr_fuse_reques
         local = calloc(1, sizeof(*local));
         if (!local)
             return -VRIFT_ENOMEM;
+        (void)stat("/proc/self/ns/user", &local->own); /* else nobody's capabilities count */
         *request->local = local;
     }
     identify(local, request, &local->wanted);
