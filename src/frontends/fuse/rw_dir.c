@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Open directories. A file handle is the address of a struct handle. */
 #include "fuse/rw_call.h"
+#include "fuse/rw_handle.h"
 
 #include <vrift/error.h>
 #include <vrift/file.h>
@@ -12,9 +13,9 @@
 #define LISTING_ROOM 32768 /* bytes asked of the library at once */
 
 struct handle {
-    int32_t fd;           /* const */
-    pthread_mutex_t lock; /* of what follows, and the position of fd */
-    uint64_t position;    /* where fd stands */
+    struct vr_rw_handle open;
+    pthread_mutex_t lock; /* of what follows, and the position of open.fd */
+    uint64_t position;    /* where open.fd stands */
     char listing[];       /* LISTING_ROOM bytes */
 };
 
@@ -29,13 +30,14 @@ int64_t vr_rw_dir_open(struct vr_rw_call *call)
     handle = malloc(sizeof(*handle) + LISTING_ROOM);
     if (!handle)
         return -ENOMEM;
-    result = handle->fd = vrift_reopen(call->task, call->node->fd, VRIFT_O_RDONLY | VRIFT_O_DIRECTORY);
+    result = handle->open.fd = vrift_reopen(call->task, call->node->fd, VRIFT_O_RDONLY | VRIFT_O_DIRECTORY);
     if (result < 0) {
         free(handle);
         return vr_rw_call_errno(result);
     }
     (void)pthread_mutex_init(&handle->lock, NULL);
     handle->position = 0;
+    vr_rw_handle_add(call->server, &handle->open);
     memset(out, 0, sizeof(*out));
     out->fh = (uint64_t)(uintptr_t)handle;
     out->open_flags = call->server->shared ? 0 : FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
@@ -49,7 +51,8 @@ int64_t vr_rw_dir_release(struct vr_rw_call *call)
     if (!in)
         return -EINVAL;
     handle = (struct handle *)(uintptr_t)in->fh;
-    (void)vrift_close(call->server->base, handle->fd);
+    vr_rw_handle_remove(call->server, &handle->open);
+    (void)vrift_close(call->server->base, handle->open.fd);
     (void)pthread_mutex_destroy(&handle->lock);
     free(handle);
     return 0;
@@ -58,7 +61,7 @@ int64_t vr_rw_dir_release(struct vr_rw_call *call)
 int64_t vr_rw_dir_fsync(struct vr_rw_call *call)
 {
     const struct fuse_fsync_in *in = vr_rw_call_body(call, sizeof(*in));
-    return in ? vr_rw_call_errno(vrift_fsync(call->task, ((const struct handle *)(uintptr_t)in->fh)->fd)) : -EINVAL;
+    return in ? vr_rw_call_errno(vrift_fsync(call->task, vr_rw_file_descriptor(in->fh))) : -EINVAL;
 }
 
 /* A reply being packed. */
@@ -118,10 +121,11 @@ static int64_t fill(struct packing *packing, struct handle *handle, uint64_t pos
     int64_t got = 0;
     if (handle->position != position) {
         handle->position = UINT64_MAX;
-        got = vrift_lseek(task, handle->fd, (int64_t)position, VRIFT_SEEK_SET);
+        got = vrift_lseek(task, handle->open.fd, (int64_t)position, VRIFT_SEEK_SET);
     }
     while (got >= 0) {
-        got = vrift_getdents(task, handle->fd, handle->listing, LISTING_ROOM, packing->plus ? VRIFT_GETDENTS_STAT : 0);
+        got = vrift_getdents(task, handle->open.fd, handle->listing, LISTING_ROOM,
+                             packing->plus ? VRIFT_GETDENTS_STAT : 0);
         if (got <= 0)
             break;
         handle->position = UINT64_MAX; /* ahead of what is packed */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Open files. A file handle is the address of a struct handle. */
 #include "fuse/rw_call.h"
+#include "fuse/rw_handle.h"
 
 #include <vrift/error.h>
 #include <vrift/file.h>
@@ -17,9 +18,9 @@
  * whatever the caller's flags are. So a handle may need a second description, made when it is first needed.
  */
 struct handle {
-    int32_t fd;            /* const */
-    uint64_t flags;        /* const: VRIFT_O_... that fd was opened with */
-    _Atomic int32_t other; /* like fd with the other choice of O_APPEND, and written through alone; -1: none yet */
+    struct vr_rw_handle open;
+    uint64_t flags;        /* const: VRIFT_O_... that open.fd was opened with */
+    _Atomic int32_t other; /* like open.fd with the other choice of O_APPEND, and written through alone; -1: none yet */
 };
 
 /* In the order of the kernel's own numbers on this machine. */
@@ -40,10 +41,10 @@ static uint64_t flags_of(uint32_t linux_flags)
     return flags;
 }
 
-/* The first member of both kinds of handles. */
+/* Of either kind of handle. */
 int32_t vr_rw_file_descriptor(uint64_t fh)
 {
-    return *(const int32_t *)(uintptr_t)fh;
+    return ((const struct vr_rw_handle *)(uintptr_t)fh)->fd;
 }
 
 static struct handle *new_handle(uint64_t flags)
@@ -56,8 +57,9 @@ static struct handle *new_handle(uint64_t flags)
     return handle;
 }
 
-static void reply_open(const struct vr_rw_call *call, const struct handle *handle, struct fuse_open_out *out)
+static void reply_open(const struct vr_rw_call *call, struct handle *handle, struct fuse_open_out *out)
 {
+    vr_rw_handle_add(call->server, &handle->open);
     memset(out, 0, sizeof(*out));
     out->fh = (uint64_t)(uintptr_t)handle;
     out->open_flags = call->server->shared ? 0 : FOPEN_KEEP_CACHE;
@@ -81,12 +83,12 @@ int64_t vr_rw_file_open(struct vr_rw_call *call)
     if (!handle)
         return -ENOMEM;
     privileged = in->flags & O_TRUNC && vr_rw_attr_is_privileged(call, call->node->fd);
-    handle->fd =
+    handle->open.fd =
         in->flags & VR_FUSE_FMODE_EXEC ? open_program(call) : vrift_reopen(call->task, call->node->fd, handle->flags);
     if (privileged)
         vr_rw_attr_forget(call, call->node);
-    if (handle->fd < 0) {
-        int32_t result = handle->fd;
+    if (handle->open.fd < 0) {
+        int32_t result = handle->open.fd;
         free(handle);
         return vr_rw_call_errno(result);
     }
@@ -109,13 +111,14 @@ int64_t vr_rw_file_create(struct vr_rw_call *call)
     if (!handle)
         return -ENOMEM;
     (void)vrift_umask(call->task, in->umask);
-    handle->fd =
+    handle->open.fd =
         vrift_openat(call->task, call->node->fd, name,
                      handle->flags | (unnamed ? VRIFT_O_TMPFILE : VRIFT_O_CREAT | VRIFT_O_NOFOLLOW), in->mode & 07777);
-    result = handle->fd < 0 ? vr_rw_call_errno(handle->fd) : vr_rw_name_entry_of_fd(call, handle->fd, entry);
+    result =
+        handle->open.fd < 0 ? vr_rw_call_errno(handle->open.fd) : vr_rw_name_entry_of_fd(call, handle->open.fd, entry);
     if (result < 0) {
-        if (handle->fd >= 0)
-            (void)vrift_close(call->task, handle->fd);
+        if (handle->open.fd >= 0)
+            (void)vrift_close(call->task, handle->open.fd);
         free(handle);
         return result;
     }
@@ -132,7 +135,8 @@ int64_t vr_rw_file_release(struct vr_rw_call *call)
         return -EINVAL;
     handle = (struct handle *)(uintptr_t)in->fh;
     other = atomic_load(&handle->other);
-    (void)vrift_close(call->server->base, handle->fd);
+    vr_rw_handle_remove(call->server, &handle->open);
+    (void)vrift_close(call->server->base, handle->open.fd);
     if (other >= 0)
         (void)vrift_close(call->server->base, other);
     free(handle);
@@ -165,7 +169,7 @@ static int32_t writable(struct vr_rw_call *call, struct handle *handle, uint64_t
 {
     int32_t fd, none = -1;
     if ((handle->flags & VRIFT_O_APPEND) == append && handle->flags & (VRIFT_O_WRONLY | VRIFT_O_RDWR))
-        return handle->fd;
+        return handle->open.fd;
     fd = atomic_load(&handle->other);
     if (fd >= 0)
         return fd;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "fuse/rw_server.h"
 #include "fuse/rw_call.h"
+#include "fuse/rw_handle.h"
 #include "fuse/rw_cred.h"
 
 #include <vrift/backend.h>
@@ -184,6 +185,7 @@ int32_t vr_rw_server_init(struct vr_rw_server *server, vrift_vfs *vfs, vrift_ns 
 
 void vr_rw_server_dispose(struct vr_rw_server *server)
 {
+    vr_rw_handle_dispose(server);
     vr_rw_node_dispose(server);
     vrift_task_free(server->base);
     (void)pthread_cond_destroy(&server->waited);

@@ -13,6 +13,7 @@
 
 #include <vrift/types.h>
 
+struct vr_rw_handle;
 struct vr_rw_node;
 struct vr_rw_waiter;
 
@@ -27,6 +28,7 @@ struct vr_rw_server {
     struct vr_rw_node **buckets; /* nodes by inode number */
     size_t bucket_count;         /* a power of two */
     size_t node_count;
+    struct vr_rw_handle *handles; /* all that are open */
     struct vr_rw_waiter *waiters; /* for locks */
     size_t waiting;               /* threads of theirs, which outlive them for a moment */
     pthread_cond_t waited;        /* one of those has gone */

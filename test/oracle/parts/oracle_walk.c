@@ -18,6 +18,18 @@ static int same_file(struct oracle *o, const char *a, const char *b)
     return one.ino == other.ino && one.dev == other.dev;
 }
 
+/*
+ * Where something is renamed anywhere on the machine meanwhile, Linux walks again without resetting its count of symlinks,
+ * and so now and then refuses a path with exactly as many as are allowed. It is asked until it is left in peace.
+ */
+static int64_t stat_with_most_links(struct oracle *o, const char *path)
+{
+    int64_t result = -VRIFT_ELOOP;
+    for (int i = 0; i < 50 && result == -VRIFT_ELOOP; i++)
+        result = oracle_stat(o, path);
+    return result;
+}
+
 static void symlink_chains(struct oracle *o)
 {
     oracle_fresh(o);
@@ -29,12 +41,12 @@ static void symlink_chains(struct oracle *o)
         snprintf(name, sizeof name, "a%d", i);
         o->calls->symlinkat(o->self, target, name);
     }
-    ASK(79, "40 symlink hops", oracle_stat(o, "a40"));
+    ASK(79, "40 symlink hops", stat_with_most_links(o, "a40"));
     ASK(80, "41 symlink hops", oracle_stat(o, "a41"));
     o->calls->symlinkat(o->self, "self", "self");
     ASK(81, "self loop", oracle_stat(o, "self"));
     ASK(82, "total counted over components a20/../a21 (41 total)", oracle_stat(o, "a20/../a21"));
-    ASK(83, "a20/../a20 (40 total)", oracle_stat(o, "a20/../a20"));
+    ASK(83, "a20/../a20 (40 total)", stat_with_most_links(o, "a20/../a20"));
     ASK(84, "symlink(\"\",x)", o->calls->symlinkat(o->self, "", "x"));
     o->calls->symlinkat(o->self, "/", "root");
     oracle_note(o, 85, "stat(\"root/..\") at / stays", "%s", oracle_truth(same_file(o, "root/..", "/")));
