@@ -31,11 +31,18 @@ static int64_t k_openat(void *self, int dirfd, const char *path, uint64_t flags,
     return answer(syscall(SYS_openat, dirfd, path, (int)flags, mode));
 }
 
+/*
+ * EAGAIN may only mean that something was renamed or mounted elsewhere on the machine meanwhile (openat2(2)). Where it is
+ * the answer, it stays.
+ */
 static int64_t k_openat2(void *self, int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
 {
     struct open_how how = {flags, mode, resolve};
+    int64_t result = -EAGAIN;
     (void)self;
-    return answer(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+    for (int i = 0; i < 50 && result == -EAGAIN; i++)
+        result = answer(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+    return result;
 }
 
 static int64_t k_close(void *self, int fd)
