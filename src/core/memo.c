@@ -103,6 +103,12 @@ static inline int32_t answer(const vrift_vfs *vfs, const struct vr_memo_entry *e
     return 0;
 }
 
+/* Who asks counts, too: tasks that ask for the same paths would take turns in overwriting each other's answers. */
+static inline uint64_t place_of(const struct vr_memo_question *question)
+{
+    return question->hash ^ question->cred << 4 ^ (uint64_t)(uintptr_t)question->cwd.dentry >> 5;
+}
+
 int32_t vr_memo_find(vrift_task *task, const char *path, uint64_t flags, struct vrift_stat *out,
                      struct vr_memo_question *question, bool *asked)
 {
@@ -121,10 +127,11 @@ int32_t vr_memo_find(vrift_task *task, const char *path, uint64_t flags, struct 
     question->cwd = vr_spot_get(&place->cwd);
     if (!read_text(path, flags, question))
         return 1;
+    question->place = place_of(question);
     const struct vr_memo *memo = LOAD(vfs->dcache.memo);
     int32_t result = 1;
     if (memo) {
-        uint64_t at = question->hash & memo->mask;
+        uint64_t at = question->place & memo->mask;
         result = answer(vfs, &memo->entries[at], question, out);
         if (result > 0)
             result = answer(vfs, &memo->entries[at ^ 1], question, out);
@@ -216,7 +223,7 @@ void vr_memo_keep(const struct vr_memo_question *question, const struct vr_walk 
     struct vr_memo *memo = table_of(vfs);
     if (!memo)
         return;
-    uint64_t at = question->hash & memo->mask;
+    uint64_t at = question->place & memo->mask;
     struct vr_memo_entry *entry = &memo->entries[at];
     if (is_others(entry, question))
         entry = &memo->entries[at ^ 1];

@@ -43,6 +43,7 @@ struct vr_memo {
 /* One question, as it is when the walk begins. */
 struct vr_memo_question {
     uint64_t hash;
+    uint64_t place; /* in the table */
     uint64_t seq, rights, inserts;
     struct vr_path root, cwd;
     uint64_t cred;

@@ -413,14 +413,16 @@ struct vr_place {
 };
 
 struct vrift_task {
-    vrift_vfs *vfs;                    /* held */
-    vrift_ns *ns;                      /* dcache lock, changed under the tree mutex too; held */
-    _Atomic(struct vr_place *) place;  /* dcache lock; held; another one only when it leaves a shared one */
-    struct vr_fdtable *files;          /* held; constant */
-    _Atomic(vrift_cred *) cred;        /* dcache lock; held */
-    _Atomic uint64_t hits, misses;     /* of its walks; written by load and store, so that threads share no line */
-    _Atomic uint64_t calm_seq;         /* likewise: vr_dcache.seq as its last walk saw it */
-    _Atomic uint32_t calm;             /* and how many walks in a row saw that */
+    vrift_vfs *vfs;                   /* held */
+    vrift_ns *ns;                     /* dcache lock, changed under the tree mutex too; held */
+    _Atomic(struct vr_place *) place; /* dcache lock; held; another one only when it leaves a shared one */
+    struct vr_fdtable *files;         /* held; constant */
+    _Atomic(vrift_cred *) cred;       /* dcache lock; held */
+    unsigned char apart[64];          /* nothing that other threads read lies on a line with what each walk writes */
+    _Atomic uint64_t hits, misses;    /* of its walks; written by load and store, so that threads share no line */
+    _Atomic uint64_t calm_seq;        /* likewise: vr_dcache.seq as its last walk saw it */
+    _Atomic uint32_t calm;            /* and how many walks in a row saw that */
+    unsigned char apart_too[64];
     struct vrift_task *before, *after; /* dcache lock; in vrift_vfs.tasks */
     uint64_t max_file_size;            /* bytes a write may reach; constant */
     _Atomic(vrift_cancel *) cancel;    /* ends waits that have none of their own; borrowed */
