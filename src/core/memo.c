@@ -70,22 +70,29 @@ static bool same_key(const struct vr_memo_entry *entry, const struct vr_memo_que
     return true;
 }
 
+/* The words up to `digest`, each in a variable of its own: an array would pass through memory, and be waited for there. */
+#define USUAL_WORDS(DO)                                                                                                \
+    DO(0)                                                                                                              \
+    DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(17)      \
+        DO(18)
+#define READ_WORD(i)  const uint64_t word_##i = LOAD(entry->answer[i]);
+#define WRITE_WORD(i) memcpy((unsigned char *)out + 8 * (i), &word_##i, 8);
+_Static_assert(VR_MEMO_USUAL == 19, "USUAL_WORDS names each word");
+
 /* 1: the entry does not know. Nothing is written to *out before all has been found true. */
 static inline int32_t answer(const vrift_vfs *vfs, const struct vr_memo_entry *entry,
                              const struct vr_memo_question *question, struct vrift_stat *out)
 {
-    uint64_t words[VR_MEMO_ANSWER];
+    uint64_t rest[VR_MEMO_ANSWER - VR_MEMO_USUAL];
     uint64_t version = LOAD(entry->version);
     if (version & 1 || !same_key(entry, question))
         return 1;
     struct vr_inode *inode = LOAD(entry->inode);
     uint64_t attr_seq = LOAD(entry->attr_seq), inserts = LOAD(entry->inserts);
-    words[0] = LOAD(entry->answer[0]);
-    for (size_t i = 1; i < VR_MEMO_USUAL; i++)
-        words[i] = LOAD(entry->answer[i]);
-    bool rest = words[0] & HAS_REST;
-    for (size_t i = VR_MEMO_USUAL; rest && i < VR_MEMO_ANSWER; i++)
-        words[i] = LOAD(entry->answer[i]);
+    USUAL_WORDS(READ_WORD)
+    bool has_rest = word_0 & HAS_REST;
+    for (size_t i = 0; has_rest && i < VR_MEMO_ANSWER - VR_MEMO_USUAL; i++)
+        rest[i] = LOAD(entry->answer[VR_MEMO_USUAL + i]);
     if (LOAD(entry->version) != version)
         return 1;
     /* From here on the entry is what it was made as; is it still so? */
@@ -96,10 +103,10 @@ static inline int32_t answer(const vrift_vfs *vfs, const struct vr_memo_entry *e
     if (!inode)
         return -VRIFT_ENOENT;
     vr_os_clear(out->digest, sizeof *out - offsetof(struct vrift_stat, digest));
-    memcpy(out, words, VR_MEMO_USUAL * 8);
+    USUAL_WORDS(WRITE_WORD)
     out->mask &= ~HAS_REST;
-    if (rest)
-        memcpy(out->digest, &words[VR_MEMO_USUAL], (VR_MEMO_ANSWER - VR_MEMO_USUAL) * 8);
+    if (has_rest)
+        memcpy(out->digest, rest, sizeof rest);
     return 0;
 }
 
