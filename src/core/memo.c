@@ -71,12 +71,11 @@ static bool same_key(const struct vr_memo_entry *entry, const struct vr_memo_que
 }
 
 /* The words up to `digest`, each in a variable of its own: an array would pass through memory, and be waited for there. */
-#define USUAL_WORDS(DO)                                                                                                \
-    DO(0)                                                                                                              \
-    DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(17)      \
-        DO(18)
-#define READ_WORD(i)  const uint64_t word_##i = LOAD(entry->answer[i]);
-#define WRITE_WORD(i) memcpy((unsigned char *)out + 8 * (i), &word_##i, 8);
+#define FIRST_WORDS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9)
+#define LAST_WORDS(DO)  DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(17) DO(18)
+#define USUAL_WORDS(DO) FIRST_WORDS(DO) LAST_WORDS(DO)
+#define READ_WORD(i)    const uint64_t word_##i = LOAD(entry->answer[i]);
+#define WRITE_WORD(i)   memcpy((unsigned char *)out + 8 * (i), &word_##i, 8);
 _Static_assert(VR_MEMO_USUAL == 19, "USUAL_WORDS names each word");
 
 /* 1: the entry does not know. Nothing is written to *out before all has been found true. */
